@@ -1,0 +1,178 @@
+"""What happened to sessions: typed events, to one `on_event` callable and the `coatcheck` logger.
+
+An event carries handles and names of keys, never an ID, a secret or a value, so it may go to any
+log. A hook that raises is logged and never stops what was under way: an ending session still ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+logger = logging.getLogger("coatcheck")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The root of all events; `level` is the level at which it is logged."""
+
+    level: ClassVar[int] = logging.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreated(Event):
+    """A record was created."""
+
+    level: ClassVar[int] = logging.DEBUG
+    handle: str
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReplaced(Event):
+    """`login` or `regenerate` ended one record and began another."""
+
+    old_handle: str
+    handle: str
+    user_id: str | None
+    reason: Literal["login", "regenerate"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDestroyed(Event):
+    """A session was ended by its own client: `destroy`, `logout`, or `SessionManager.delete`."""
+
+    handle: str
+    user_id: str | None
+    reason: Literal["destroy", "logout", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRevoked(Event):
+    """A session was ended from outside: revoked, or evicted to make room for a newer one."""
+
+    handle: str
+    user_id: str | None
+    reason: Literal["revoked", "evicted", "unconfirmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpired(Event):
+    """A client came with the ID of a session that is past its absolute deadline."""
+
+    level: ClassVar[int] = logging.DEBUG
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMerged(Event):
+    """A save met a newer version and was merged into it."""
+
+    level: ClassVar[int] = logging.DEBUG
+    handle: str
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOverwritten(Event):
+    """Two requests changed the same key and nothing resolves it: the later save won."""
+
+    level: ClassVar[int] = logging.WARNING
+    handle: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesDropped(Event):
+    """Changes were not saved, because of what another request or the response decided.
+
+    `reason`: `"gone"` (ended, expired or revoked meanwhile), `"replaced"` (another request signed in
+    or regenerated), `"cleared"` (another request cleared), `"error"` (status 500 or above, or an
+    exception), `"late"` (the response was over), `"revoked"` (revoked while it was being created).
+    """
+
+    level: ClassVar[int] = logging.WARNING
+    handle: str
+    keys: Sequence[str]
+    reason: Literal["gone", "replaced", "cleared", "error", "late", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class IDRejected(Event):
+    """A client sent something in the form of an ID that was never signed with our secrets."""
+
+    level: ClassVar[int] = logging.DEBUG
+    reason: Literal["signature", "too-many"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownID(Event):
+    """A client sent a well-signed ID without a live record: expired, ended or replaced."""
+
+    level: ClassVar[int] = logging.DEBUG
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrongSecret(Event):
+    """A client sent a well-signed ID whose handle is live but whose secret is not the record's."""
+
+    level: ClassVar[int] = logging.WARNING
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmbiguousID(Event):
+    """A client sent several different well-signed IDs, and not exactly one of them is live."""
+
+    level: ClassVar[int] = logging.WARNING
+    handles: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCorrupt(Event):
+    """What lies in the store under a handle is not a record of ours; it was left alone."""
+
+    level: ClassVar[int] = logging.ERROR
+    handle: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseMadePrivate(Event):
+    """A response for one session said `Cache-Control: public`; it was made `private`."""
+
+    level: ClassVar[int] = logging.WARNING
+    handle: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeFailed(Event):
+    """Removing expired records failed; it is tried again in the next interval."""
+
+    level: ClassVar[int] = logging.ERROR
+    error: str
+
+
+OnEvent = Callable[[Event], None]
+
+
+class Emitter:
+    """Sends events to the logger and to the hook, and survives both."""
+
+    __slots__ = ("_hook",)
+
+    def __init__(self, hook: OnEvent | None = None) -> None:
+        self._hook = hook
+
+    def __call__(self, event: Event) -> None:
+        if logger.isEnabledFor(event.level):
+            logger.log(event.level, "%s", event)
+        if self._hook is not None:
+            try:
+                self._hook(event)
+            except Exception:
+                # A broken hook must not keep a logout from taking effect (CVE-2021-34428).
+                logger.exception("on_event raised for %s", type(event).__name__)
