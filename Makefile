@@ -1,0 +1,91 @@
+# `make test` and `make demo` need Python 3.11 or later and, the first time, the package index.
+# `make help` lists the rest. `make test ARGS="tests/core -k cookie"` runs a part.
+
+PYTHON ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := src adapters tests examples .ci
+READY := $(VENV)/.ready
+READY_DOCS := $(VENV)/.ready-docs
+READY_BENCH := $(VENV)/.ready-bench
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+export NO_MKDOCS_2_WARNING := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help test demo demo-check lint format types imports wheel docs bench prove check clean
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+help: ## List what make can do here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: $(READY) ## Run the tests on all cores; ARGS go to pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
+
+demo: $(READY) ## Run the demonstration: one sign-in, three frameworks
+	@$(BIN)/python examples/demo $(ARGS)
+
+demo-check: $(READY) ## Run the demonstration against itself, without a browser
+	@$(BIN)/python examples/demo --check $(ARGS)
+
+lint: $(READY) ## Check style and layout
+	@$(BIN)/ruff check --quiet $(wildcard $(CODE))
+	@$(BIN)/ruff format --quiet --check $(wildcard $(CODE)) \
+	  || { echo 'run `make format`' >&2; exit 1; }
+
+format: $(READY) ## Lay out the code, and mend what can be mended safely
+	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(CODE))
+	@$(BIN)/ruff format --quiet $(wildcard $(CODE))
+
+types: $(READY) ## Check types, strictly, with mypy and pyright
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pyright --warnings
+
+imports: $(READY) ## Check who may import whom
+	@$(BIN)/lint-imports --no-timings > build-imports.log 2>&1 \
+	  && rm build-imports.log || { cat build-imports.log; rm build-imports.log; exit 1; }
+
+wheel: $(READY) ## Build the wheel, install it into an empty environment, import it there
+	@$(BIN)/python .ci/wheel.py
+
+docs: $(READY_DOCS) ## Build the documentation into site/; a warning is an error
+	@$(BIN)/mkdocs build --quiet --strict
+
+bench: $(READY_BENCH) ## Measure
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+prove: $(READY) ## Try the promises on every order of events
+	@$(BIN)/python -m tests.prove $(ARGS)
+
+check: ## Do all that CI does
+	@.ci/run
+
+clean: ## Remove .venv and everything that was built
+	@rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache
+	@find src adapters tests examples .ci -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for candidate in $(PYTHON) python3.11 python3 python3.14 python3.13 python3.12 python; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "setting up $(VENV) with $$("$$candidate" --version)"; \
+	    exec "$$candidate" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo 'Python 3.11 or later is needed and was not found: install it, or say where it is:' >&2; \
+	echo '    make test PYTHON=/path/to/python3.11' >&2; \
+	exit 1
+
+# Only a changed pyproject.toml needs the package index again.
+$(READY): pyproject.toml | $(BIN)/python
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(READY_DOCS): pyproject.toml | $(READY)
+	@$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(READY_BENCH): pyproject.toml | $(READY)
+	@$(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
