@@ -1,0 +1,1 @@
+"""The cases of the store contract, by subject. What may not enter here: a particular store."""

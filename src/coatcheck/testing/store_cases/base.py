@@ -1,0 +1,104 @@
+"""What the cases of the store contract have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+import pytest
+
+from coatcheck.clock import Clock
+from coatcheck.store.protocol import (
+    DEFAULT_NAMESPACE,
+    AsyncPurges,
+    AsyncScans,
+    AsyncStore,
+    AsyncUserIndex,
+    Updated,
+    UpdateOutcome,
+)
+from coatcheck.testing.driver import Driver
+
+Capability: TypeAlias = Literal["index", "purge", "scan"]
+OtherProcess: TypeAlias = Callable[[], Any]
+"""Opens the store under test in another process; must be picklable."""
+
+HOUR = 3600.0
+DAY = 86_400.0
+
+
+class OpenStore(Protocol):
+    """Opens the store under test, in the shape of an async one, and closes it after the test."""
+
+    def __call__(
+        self, *, namespace: str = DEFAULT_NAMESPACE, clock: Clock | None = None
+    ) -> AsyncStore: ...
+
+
+def handle(number: int) -> str:
+    """Return a store key; keys of neighbouring numbers have nothing in common."""
+    return hashlib.sha256(b"%d" % number).hexdigest()[:32]
+
+
+KEY = handle(0)
+OTHER = handle(1)
+
+
+class Cases:
+    """The root of all cases: what the author of a store says about it."""
+
+    capabilities: ClassVar[Collection[Capability]] = frozenset({"index", "purge", "scan"})
+    """The capabilities that the store promises: a promised one that is missing fails."""
+
+    reopens: ClassVar[bool] = True
+    """Whether `make_store` can open the same records again, with another clock."""
+
+    engine_expires: ClassVar[bool] = False
+    """Whether an engine collects expired records by itself, so that `purge` finds none."""
+
+    def index(self, driver: Driver, store: AsyncStore) -> AsyncUserIndex:
+        """Return the store's user index; skip or fail where it has none."""
+        return driver.index(store) or self._without("index", "UserIndex")
+
+    def purges(self, driver: Driver, store: AsyncStore) -> AsyncPurges:
+        """Return the store's purge; skip or fail where it has none."""
+        return driver.purges(store) or self._without("purge", "Purges")
+
+    def scans(self, driver: Driver, store: AsyncStore) -> AsyncScans:
+        """Return the store's scan; skip or fail where it has none."""
+        return driver.scans(store) or self._without("scan", "Scans")
+
+    def _without(self, capability: Capability, protocol: str) -> Any:
+        name = type(self).__name__
+        if capability in self.capabilities:
+            pytest.fail(
+                f"{name}.capabilities promises {capability!r}, but the store lacks methods of"
+                f" coatcheck.store.protocol.{protocol}: write them, or promise less"
+            )
+        pytest.skip(
+            f"the store has no {protocol}: write its methods and add {capability!r} to"
+            f" {name}.capabilities"
+        )
+
+    def needs_reopening(self) -> None:
+        """Skip where the records cannot be opened a second time."""
+        if not self.reopens:
+            pytest.skip(
+                f"{type(self).__name__}.reopens is False: records of this store live in one object"
+            )
+
+
+async def increment(store: AsyncStore, key: str, times: int) -> None:
+    """Add one to the decimal number in the record, `times` times, by compare-and-set."""
+    current = await store.get(key)
+    for _ in range(times):
+        outcome: UpdateOutcome | None = None
+        while not isinstance(outcome, Updated):
+            if current is None:
+                raise AssertionError("the record is gone though nobody deleted it")
+            payload = b"%d" % (int(current.payload) + 1)
+            outcome = await store.update(
+                key, payload, version=current.version, expires_at=current.expires_at
+            )
+            current = await store.get(key)

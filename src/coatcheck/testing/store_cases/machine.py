@@ -1,0 +1,160 @@
+"""Case 32: random sequences of verbs against a model, as a hypothesis state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from coatcheck.store.protocol import (
+    AsyncStore,
+    Conflict,
+    Gone,
+    Stored,
+    Updated,
+    UpdateOutcome,
+)
+from coatcheck.testing.clock import ManualClock
+from coatcheck.testing.expect import equal, holds
+from coatcheck.testing.store_cases.base import handle
+
+Run = Callable[[Callable[[], Any]], Any]
+
+KEYS = st.integers(0, 2)
+VERSIONS = st.integers(0, 4)
+PAYLOADS = st.binary(max_size=40)
+LIFETIMES = st.one_of(st.none(), st.integers(1, 400), st.floats(0.25, 400, allow_nan=False))
+
+
+def search(
+    store: AsyncStore, clock: ManualClock, examples: int, steps: int
+) -> Callable[[Run], None]:
+    """Return the search: called with `run`, it looks for a sequence that breaks the store."""
+
+    def explore(run: Run) -> None:
+        examples_begun = 0
+
+        def machine() -> RuleBasedStateMachine:
+            nonlocal examples_begun
+            examples_begun += 1
+            return _StoreMachine(store, clock, run, examples_begun)
+
+        run_state_machine_as_test(
+            # Its annotation says a class; it calls whatever it is given.
+            cast(type[RuleBasedStateMachine], machine),
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                suppress_health_check=[HealthCheck.too_slow],
+            ),
+        )
+
+    return explore
+
+
+class _StoreMachine(RuleBasedStateMachine):
+    """A store and a dict that does the same, on keys that no other example uses."""
+
+    def __init__(self, store: AsyncStore, clock: ManualClock, run: Run, example: int) -> None:
+        super().__init__()
+        self._store = store
+        self._clock = clock
+        self._run = run
+        self._keys = [handle(3 * example + number) for number in range(3)]
+        self._model: dict[str, Stored] = {}
+
+    def _live(self, key: str) -> Stored | None:
+        record = self._model.get(key)
+        if record is None or (record.expires_at is not None and self._clock() >= record.expires_at):
+            return None
+        return record
+
+    def _deadline(self, lifetime: float | None) -> float | None:
+        return None if lifetime is None else self._clock() + lifetime
+
+    @rule(number=KEYS)
+    def get(self, number: int) -> None:
+        key = self._keys[number]
+        equal(self._run(lambda: self._store.get(key)), self._live(key), "get, as the model has it")
+
+    @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES)
+    def create(self, number: int, payload: bytes, lifetime: float | None) -> None:
+        key, deadline = self._keys[number], self._deadline(lifetime)
+        free = self._live(key) is None
+        created = self._run(
+            lambda: self._store.create(key, payload, expires_at=deadline, user_id=None)
+        )
+        equal(created, free, "create, as the model has it")
+        if free:
+            self._model[key] = Stored(1, deadline, payload)
+
+    @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES, version=st.none() | VERSIONS)
+    def update(
+        self, number: int, payload: bytes, lifetime: float | None, version: int | None
+    ) -> None:
+        key, deadline = self._keys[number], self._deadline(lifetime)
+        current = self._live(key)
+        # Most updates are of the version that stands: else the machine would meet conflicts only.
+        base = version if version is not None else current.version if current else 1
+        wanted: UpdateOutcome
+        if current is None:
+            wanted = Gone()
+        elif current.version != base:
+            wanted = Conflict(current)
+        else:
+            wanted = Updated(base + 1)
+            self._model[key] = Stored(base + 1, deadline, payload)
+        outcome = self._run(
+            lambda: self._store.update(key, payload, version=base, expires_at=deadline)
+        )
+        equal(outcome, wanted, "update, as the model has it")
+
+    @rule(number=KEYS, seconds=st.integers(-10, 400), version=st.none() | VERSIONS)
+    def touch(self, number: int, seconds: int, version: int | None) -> None:
+        key, deadline = self._keys[number], self._clock() + seconds
+        current = self._live(key)
+        base = version if version is not None else current.version if current else 1
+        touched = self._run(lambda: self._store.touch(key, version=base, expires_at=deadline))
+        if current is None or current.version != base:
+            equal(touched, False, "touch, as the model has it")
+        elif current.expires_at is not None and current.expires_at < deadline:
+            equal(touched, True, "touch, as the model has it")
+            self._model[key] = current._replace(expires_at=deadline)
+
+    @rule(number=KEYS, user_id=st.sampled_from([None, "ann"]))
+    def delete(self, number: int, user_id: str | None) -> None:
+        key = self._keys[number]
+        removed = self._run(lambda: self._store.delete(key, user_id=user_id))
+        equal(removed, self._live(key), "delete, as the model has it")
+        self._model.pop(key, None)
+
+    @rule(seconds=st.one_of(st.integers(1, 400), st.floats(0.25, 3, allow_nan=False)))
+    def wait(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+
+    @rule(number=KEYS)
+    def wait_for_the_deadline(self, number: int) -> None:
+        record = self._live(self._keys[number])
+        if record is not None and record.expires_at is not None:
+            self._clock.set(record.expires_at)
+
+    @invariant()
+    def same(self) -> None:
+        for key in self._keys:
+            found = self._run(lambda key=key: self._store.get(key))  # type: ignore[misc]
+            holds(found == self._live(key), "all records, as the model has them", found)
+
+    def teardown(self) -> None:
+        for key in self._keys:
+            self._run(lambda key=key: self._store.delete(key))  # type: ignore[misc]
