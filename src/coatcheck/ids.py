@@ -37,7 +37,7 @@ _BODY_SIZE: Final = _SIGNED_SIZE + MAC_SIZE
 # spellings. The decoder skips what is invalid, which then shows in the length of what it returns.
 _FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/!!")
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
-_FORM: Final = re.compile(r"[A-Za-z0-9_-]{68}")
+_matches_form: Final = re.compile(r"[A-Za-z0-9_-]{68}").fullmatch
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]{1,64}")
 
 
@@ -168,7 +168,7 @@ class _PreparedKey:
 
 def has_form_of_id(text: str) -> bool:
     """Say whether `text` looks like an ID: 68 characters of `[A-Za-z0-9_-]`."""
-    return len(text) == ID_LENGTH and _FORM.fullmatch(text) is not None
+    return len(text) == ID_LENGTH and _matches_form(text) is not None
 
 
 def secret_hash(secret: bytes) -> bytes:

@@ -45,8 +45,6 @@ class State(Protocol):
         """
         ...
 
-    def clear(
-        self, request: Request, headers: ResponseHeaders, /, *, carried: str | None
-    ) -> None:
+    def clear(self, request: Request, headers: ResponseHeaders, /, *, carried: str | None) -> None:
         """Tell the client to drop the ID."""
         ...

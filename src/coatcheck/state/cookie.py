@@ -1,0 +1,165 @@
+"""The session ID in a cookie: what browsers do by themselves, and the default."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+from ipaddress import ip_address
+from typing import Any, Final
+
+from coatcheck.cookies import CookieTemplate, read_cookies
+from coatcheck.errors import ConfigurationError
+from coatcheck.ids import ID_LENGTH, has_form_of_id
+from coatcheck.request import Request, ResponseHeaders
+from coatcheck.state.candidates import collect
+
+logger = logging.getLogger("coatcheck")
+
+OPTIONS: Final = (
+    "domain",
+    "httponly",
+    "max_age",
+    "partitioned",
+    "path",
+    "samesite",
+    "secure",
+)
+
+_SECURE_SCHEMES: Final = frozenset({"https", "wss"})
+
+
+class CookieState:
+    """Reads the ID from a cookie, and sets and deletes it: the default State.
+
+    `options` are merged into the defaults, and a false value turns one off: `httponly` (True),
+    `path` (`"/"`), `samesite` (`"Lax"`), `secure` (`"auto"`: as the request came), `domain` (None:
+    this host only), `partitioned` (False), `max_age` (`"auto"`: what is left of the session's
+    lifetime; None: until the browser closes). `CookieTemplate` says what each may be. `expire`, in
+    seconds or as a timedelta, sets Max-Age by hand.
+
+    A name that begins with `__Host-` is the safest choice where the site is all https: browsers
+    then let no other host and no plain http set the cookie. Raises `ConfigurationError` for an
+    option that is unknown or that browsers would refuse.
+
+    The first cookie without Secure that goes to a client that is not local is told to the
+    `coatcheck` logger: mostly a proxy ends TLS and the server does not know.
+    """
+
+    __slots__ = ("_cookie", "_name", "_told")
+
+    vary: Sequence[str] = ("Cookie",)
+    sends = True
+
+    def __init__(
+        self,
+        name: str = "session",
+        *,
+        expire: int | timedelta | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        chosen = dict(options or {})
+        for option in chosen:
+            if option not in OPTIONS:
+                raise ConfigurationError(_unknown(option))
+        if expire is not None and chosen.setdefault("max_age", expire) is not expire:
+            raise ConfigurationError("expire and the option max_age are the same: give one of them")
+        self._cookie = CookieTemplate(name, value_size=ID_LENGTH, **chosen)
+        self._name = name
+        self._told = False
+
+    @property
+    def name(self) -> str:
+        """The cookie's name."""
+        return self._name
+
+    def extract(self, request: Request, /) -> str | Sequence[str] | None:
+        """Return the values in the form of an ID, distinct and in order, at most nine.
+
+        A request may have several Cookie headers (HTTP/2 splits them, RFC 9113, 8.2.3).
+        """
+        lines = request.header("cookie")
+        if not lines:
+            return None
+        values = read_cookies(lines[0], self._name)
+        # Nearly every request has one header with one such cookie, or none.
+        if len(lines) == 1 and len(values) < 2:
+            return values[0] if values and has_form_of_id(values[0]) else None
+        found = collect([], values)
+        for line in lines[1:]:
+            collect(found, read_cookies(line, self._name))
+        return found
+
+    def inject(
+        self,
+        request: Request,
+        headers: ResponseHeaders,
+        session_id: str,
+        /,
+        *,
+        carried: str | None,
+        max_age: int | None,
+    ) -> None:
+        """Set the cookie; `max_age` counts unless the option of that name is set."""
+        https = request.scheme in _SECURE_SCHEMES
+        if not self._told and not self._cookie.is_secure(https=https):
+            self._tell_if_exposed(request)
+        headers.add("Set-Cookie", self._cookie.set(session_id, max_age=max_age, https=https))
+
+    def clear(self, request: Request, headers: ResponseHeaders, /, *, carried: str | None) -> None:
+        """Delete the cookie, with the same attributes that it was set with."""
+        https = request.scheme in _SECURE_SCHEMES
+        headers.add("Set-Cookie", self._cookie.delete(https=https))
+
+    def _tell_if_exposed(self, request: Request) -> None:
+        if self._cookie.secure is False:
+            if not _is_local(request.client):
+                self._told = True
+                logger.warning(
+                    "the session cookie %r is sent without Secure, so that anybody on the way can"
+                    " take over the session: serve https and leave the option secure at 'auto'",
+                    self._name,
+                )
+        elif _claims_https(request) or not _is_local(request.client):
+            self._told = True
+            logger.warning(
+                "the session cookie %r is sent without Secure, because the server says that the"
+                " request came by plain http. If a proxy ends TLS, let the server trust its"
+                " X-Forwarded-Proto: Werkzeug's ProxyFix(app.wsgi_app, x_proto=1), uvicorn"
+                " --proxy-headers --forwarded-allow-ips=ADDRESS, or gunicorn"
+                " --forwarded-allow-ips=ADDRESS (forwarded_allow_ips in its settings file). Or set"
+                " the cookie option secure=True",
+                self._name,
+            )
+
+    def __repr__(self) -> str:
+        return f"CookieState({self._name!r})"
+
+
+def _unknown(option: object) -> str:
+    near = get_close_matches(str(option).lower().replace("_", ""), OPTIONS, n=1)
+    return (
+        f"unknown cookie option {option!r:.80}"
+        + (f" (did you mean {near[0]!r}?)" if near else "")
+        + f": the options are {', '.join(OPTIONS)}"
+    )
+
+
+def _is_local(client: str | None) -> bool:
+    """Say whether the client is on this machine; unix sockets and test clients have no address."""
+    if not client:
+        return True
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return True
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _claims_https(request: Request) -> bool:
+    """Say whether a proxy says that the client came by https: a reason to warn, no more."""
+    return any(
+        value[:5].lower() == "https" for value in request.header("x-forwarded-proto")
+    ) or any("proto=https" in value.lower() for value in request.header("forwarded"))
