@@ -1,0 +1,129 @@
+"""What options must be: checks that name the option as its author wrote it, and say what to write.
+
+None of them shows a value that may be a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, Literal, TypeVar, cast
+
+from coatcheck.errors import ConfigurationError
+
+T = TypeVar("T")
+
+Duration = float | timedelta | Literal["indefinite"] | None
+"""A length of time as options take it: seconds, a `timedelta`, or, for no limit, `None`."""
+
+LONGEST: Final = 400 * 86_400.0
+"""The longest finite timeout in seconds: browsers keep no cookie longer (RFC 6265bis, 5.5)."""
+
+
+def seconds(name: str, value: object, *, zero: bool = False) -> float:
+    """Return a length of time as seconds.
+
+    Raises `ConfigurationError` for anything but a number or a `timedelta`, and for what is not
+    finite, not positive (`zero` allows 0), or above 400 days.
+    """
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(
+            f"{name} must be a number of seconds or a timedelta, not {_kind(value)}:"
+            f" write {name}=3600, or {name}=timedelta(hours=1)"
+        )
+    # Compared before it is converted: float() of a huge int overflows.
+    if not (value >= 0 if zero else value > 0) or value > LONGEST:
+        limits = "from 0" if zero else "above 0"
+        raise ConfigurationError(
+            f"{name} must be {limits} and at most 400 days ({LONGEST:.0f} s), not {value!r}"
+        )
+    return float(value)
+
+
+def seconds_or_never(name: str, value: object) -> float | None:
+    """Return a timeout as seconds; `None` where it is `None` or `"indefinite"`."""
+    if value is None or value == "indefinite":
+        return None
+    try:
+        return seconds(name, value)
+    except ConfigurationError as error:
+        hint = f"{error}; {name}=None, or 'indefinite', means no limit"
+        raise ConfigurationError(hint) from None
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a bool as it is; a string such as `"false"`, which is true, is refused."""
+    if isinstance(value, bool):
+        return value
+    raise wrong(name, "True or False", value)
+
+
+def count(name: str, value: object) -> int:
+    """Return a whole number from 1."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise wrong(name, "a whole number from 1", value)
+
+
+def text(name: str, value: object) -> str:
+    """Return a string that is not empty."""
+    if isinstance(value, str) and value:
+        return value
+    raise wrong(name, "a string that is not empty", value)
+
+
+def choice(name: str, value: object, choices: Sequence[str]) -> Any:
+    """Return the value if it is one of `choices`."""
+    if isinstance(value, str) and value in choices:
+        return value
+    raise wrong(name, " or ".join(repr(one) for one in choices), value)
+
+
+def function(name: str, value: T, signature: str) -> T:
+    """Return the value if it can be called; `signature` says how it will be."""
+    if callable(value):
+        return value
+    raise wrong(name, f"a function, called as {signature}", value)
+
+
+def listed(name: str, value: Any, example: str) -> tuple[Any, ...]:
+    """Return a list or tuple as a tuple.
+
+    A bare string is a list of its characters and a generator is empty the second time, so both are
+    refused (pallets/flask#6089).
+    """
+    if isinstance(value, list | tuple):
+        return tuple(cast("Sequence[Any]", value))
+    raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: write {name}={example}")
+
+
+def methods(name: str, value: T, needed: Sequence[str], remedy: str) -> T:
+    """Return the value if it is an object with the methods `needed`."""
+    missing = [method for method in needed if not callable(getattr(value, method, None))]
+    if missing or isinstance(value, type):
+        what = f"the class {value.__name__} itself" if isinstance(value, type) else _kind(value)
+        lacks = f" (without {', '.join(missing)})" if missing else ""
+        raise ConfigurationError(f"{name} must be {remedy}, not {what}{lacks}")
+    return value
+
+
+def mapping(name: str, value: Any, example: str) -> dict[str, Any]:
+    """Return a mapping with string keys as a dict of its own."""
+    if issubclass(type(value), Mapping):
+        items: dict[Any, Any] = dict(value)
+        if all(isinstance(key, str) for key in items):
+            return items
+    raise ConfigurationError(
+        f"{name} must be a dict with strings as keys, not {_kind(value)}: write {name}={example}"
+    )
+
+
+def wrong(name: str, wanted: str, value: object) -> ConfigurationError:
+    """Make the error for an option whose value may be shown."""
+    return ConfigurationError(f"{name} must be {wanted}, not {value!r}")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
