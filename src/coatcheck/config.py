@@ -110,7 +110,7 @@ class SessionConfig:
     """How values become bytes; `None`: as the store prefers, which is binary but for stores that
     are there to be read by eye."""
 
-    types: tuple[CustomType, ...] = ()
+    types: tuple[CustomType[Any], ...] = ()
     """Types of yours that may be stored, besides the built-in ones."""
 
     max_size: int = 65_536

@@ -39,7 +39,7 @@ class PlainOptions(TypedDict, total=False):
     exclude: Paths
     cache: Literal["private", "no-store"]
     codec: Literal["binary", "json"] | Codec | None
-    types: Sequence[CustomType]
+    types: Sequence[CustomType[Any]]
     max_size: int
     resolve: Mapping[str, Callable[[Any, Any, Any], Any]]
     save_on_error: bool
