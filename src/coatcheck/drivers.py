@@ -160,7 +160,14 @@ class CalledIndex:
         return entries
 
     async def admit(
-        self, user_id: str, key: str, /, *, limit: int | None, evict: bool, replaces: str | None = None
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
     ) -> Admission:
         admission: Admission = await self._call(
             self._index.admit, user_id, key, limit=limit, evict=evict, replaces=replaces

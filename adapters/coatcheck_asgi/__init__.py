@@ -1,0 +1,3 @@
+"""Sessions for ASGI applications: `from coatcheck_asgi import SessionMiddleware`."""
+
+from coatcheck_asgi.middleware import SessionMiddleware as SessionMiddleware

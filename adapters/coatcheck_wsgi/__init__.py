@@ -1,0 +1,3 @@
+"""Sessions for WSGI applications: `from coatcheck_wsgi import SessionMiddleware`."""
+
+from coatcheck_wsgi.middleware import SessionMiddleware as SessionMiddleware

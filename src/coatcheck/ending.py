@@ -1,0 +1,38 @@
+"""How a session ends, whoever ends it: the record is removed, and so is what replaced it meanwhile."""
+
+from __future__ import annotations
+
+from coatcheck.errors import CorruptRecord
+from coatcheck.events import RecordCorrupt
+from coatcheck.record import Content, Record, unpack
+from coatcheck.runtime import Runtime
+
+
+async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Record | None:
+    """Remove the session that the handle stands for; return it, if there still was one.
+
+    The store says what this very call removed. If that is a tombstone, a `login` or `regenerate`
+    was faster; its successor is the same session where both have the same user, or both have none,
+    and is ended too. A sign-in by another user is a session of its own and stays: otherwise whoever
+    planted an ID could sign its victim out.
+    """
+    seen = {handle}
+    while True:
+        stored = await runtime.store.delete(handle, user_id=user_id)
+        content = _read(runtime, handle, stored.payload) if stored else None
+        if content is None or isinstance(content, Record):
+            return content
+        successor = await runtime.store.get(content.successor)
+        following = _read(runtime, content.successor, successor.payload) if successor else None
+        if following is None or following.user_id != content.user_id or content.successor in seen:
+            return None
+        handle, user_id = content.successor, following.user_id
+        seen.add(handle)
+
+
+def _read(runtime: Runtime, handle: str, payload: bytes) -> Content | None:
+    try:
+        return unpack(payload)
+    except CorruptRecord as error:
+        runtime.emit(RecordCorrupt(handle, str(error)))
+        return None

@@ -1,0 +1,337 @@
+"""The life of a session in a request: opened at first touch, committed before the headers leave.
+
+Theory of operation. A request meets a session in one of these phases (`visit.Phase`):
+
+    UNOPENED ──open──> STORED   exactly one well-signed ID has a live record whose secret it knows
+                  ├──> MUTE     its record was replaced less than 5 s before the request began
+                  └──> NEW      everything else: no ID, forged, unknown, expired, ambiguous, corrupt
+    NEW    ──commit──> STORED   only if the application stored something, or signed a user in
+    STORED ──commit──> STORED   saved, merged, touched, or replaced by `login` and `regenerate`
+                  └──> LOST     another request ended or replaced it: nothing is written or sent
+    any    ──destroy─> ENDED    `logout` is the same, and goes on as NEW
+
+`open` and `commit` are the only ways in and out. All rules about them are here and in the three
+modules for what they do: `saving` (a record changes), `succession` (a record begins, or makes way
+for the next), `ending` (a record goes). They are coroutines; `drivers` says who drives them. Adapters
+call these methods and translate headers and statuses; they decide nothing.
+
+A commit happens before the headers leave, so that an error can still be shown and a new ID sent. A
+second one, at the end of the body or connection, saves what changed since. What can no longer reach
+anybody by then becomes the event `ChangesDropped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hmac import compare_digest
+from math import inf
+from secrets import randbelow
+from typing import Final
+
+from coatcheck.ending import end_record
+from coatcheck.errors import CoatcheckError, CorruptRecord, SessionEnded
+from coatcheck.events import (
+    AmbiguousID,
+    ChangesDropped,
+    IDRejected,
+    PurgeFailed,
+    RecordCorrupt,
+    SessionDestroyed,
+    SessionExpired,
+    UnknownID,
+    WrongSecret,
+)
+from coatcheck.ids import Identity, secret_hash
+from coatcheck.record import Content, Record, Tombstone, merge, unpack
+from coatcheck.runtime import Runtime
+from coatcheck.saving import save, touch
+from coatcheck.store.protocol import Stored
+from coatcheck.succession import begin, replace
+from coatcheck.visit import Held, Phase, Visit
+
+MAX_CANDIDATES: Final = 8
+"""More candidates than this cost no signature check at all (SEC-62)."""
+PURGE_INTERVAL: Final = 600.0
+"""Seconds between two purges."""
+PURGE_BATCH: Final = 1000
+
+
+class Lifecycle:
+    """Opens and commits the sessions of one runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._purge_at = 0.0 if runtime.purges and runtime.config.purge == "auto" else inf
+
+    # Opening
+
+    def identify(self, visit: Visit) -> None:
+        """Find the well-signed IDs that the client sent, without asking the store."""
+        runtime = self.runtime
+        found = runtime.state.extract(visit.request) if visit.request is not None else None
+        candidates: Sequence[str] = (found,) if isinstance(found, str) else found or ()
+        visit.candidates = candidates
+        if not candidates:
+            return
+        visit.carried = candidates[0]
+        if len(candidates) > MAX_CANDIDATES:
+            runtime.emit(IDRejected("too-many"))
+            return
+        verified: dict[Identity, tuple[str, Identity, bool]] = {}
+        for candidate in candidates:
+            known = runtime.signer.verify(candidate)
+            if known is not None:
+                verified.setdefault(known.identity, (candidate, known.identity, known.current))
+        if not verified:
+            runtime.emit(IDRejected("signature"))
+        visit.verified = tuple(verified.values())
+
+    async def open(self, visit: Visit) -> None:
+        """Find the session that the client came with, in at most two store calls."""
+        runtime = self.runtime
+        if visit.candidates is None:
+            self.identify(visit)
+        verified = visit.verified
+        if not verified:
+            visit.become_new()
+            return
+        if len(verified) > 2:
+            self._ambiguous(visit)
+            return
+        now = runtime.clock()
+        live: list[tuple[str, Identity, bool, Held]] = []
+        graves: list[tuple[Identity, Tombstone]] = []
+        for candidate, identity, current in verified:
+            stored = await self._get(identity.handle)
+            content = self._content(identity, stored, now)
+            if stored is not None and isinstance(content, Record):
+                held = Held(stored.version, stored.expires_at, content)
+                live.append((candidate, identity, current, held))
+            elif isinstance(content, Tombstone):
+                graves.append((identity, content))
+        if len(live) > 1:
+            self._ambiguous(visit)
+        elif live:
+            visit.carried, visit.identity, current, held = live[0]
+            visit.reissue = not current
+            visit.adopt(held)
+        else:
+            visit.become_new()
+            for identity, grave in graves:
+                if grave.mutes(visit.begun):
+                    visit.phase = Phase.MUTE
+                    visit.buried, visit.tombstone = identity, grave
+
+    async def find(self, visit: Visit, identity: Identity) -> bool:
+        """Open the session of a handle that did not come from a client; `False` if there is none."""
+        stored = await self._get(identity.handle)
+        content = self._content(identity, stored, self.runtime.clock()) if stored else None
+        if stored is None or not isinstance(content, Record):
+            return False
+        visit.identity = identity
+        visit.adopt(Held(stored.version, stored.expires_at, content))
+        return True
+
+    async def _get(self, handle: str) -> Stored | None:
+        try:
+            return await self.runtime.store.get(handle)
+        except CorruptRecord as error:
+            self.runtime.emit(RecordCorrupt(handle, str(error)))
+            return None
+
+    def _content(self, identity: Identity, stored: Stored | None, now: float) -> Content | None:
+        """Read what lies under the handle, for who knows the secret; `None` is an event."""
+        emit, handle = self.runtime.emit, identity.handle
+        if stored is None:
+            emit(UnknownID(handle))
+            return None
+        try:
+            content = unpack(stored.payload)
+        except CorruptRecord as error:
+            emit(RecordCorrupt(handle, str(error)))
+            return None
+        if identity.secret and not compare_digest(
+            secret_hash(identity.secret), content.secret_hash
+        ):
+            emit(WrongSecret(handle))
+            return None
+        if isinstance(content, Tombstone):
+            emit(UnknownID(handle))
+            return content
+        content = content.as_of(now)
+        if content.ended(now):
+            emit(SessionExpired(handle))
+            return None
+        return content
+
+    def _ambiguous(self, visit: Visit) -> None:
+        handles = tuple(identity.handle for _, identity, _ in visit.verified)
+        self.runtime.emit(AmbiguousID(handles))
+        visit.become_new()
+
+    # Committing
+
+    def idle(self, visit: Visit) -> bool:
+        """Say whether a commit would have nothing to do; asked before a coroutine is made."""
+        return not (
+            visit.written
+            or visit.shared
+            or visit.cleared
+            or visit.reissue
+            or visit.replacement
+            or visit.endings
+            or visit.expiry
+            or visit.drops
+            or (visit.touch_at != inf and self.runtime.clock() >= visit.touch_at)
+        )
+
+    async def commit(self, visit: Visit, *, failed: bool = False) -> None:
+        """Carry out what the application asked for; called before the headers leave.
+
+        `failed` says that the response is an error (status 500 or above, or an exception): then
+        sessions still end, but nothing else changes, unless `save_on_error` is set. Raises
+        `UnserializableValue`, `SessionTooLarge`, `TooManySessions` and `StoreError`.
+        """
+        try:
+            await self._carry_out(visit, failed=failed and not self.runtime.config.save_on_error)
+        finally:
+            self._tell(visit)
+
+    async def commit_late(self, visit: Visit, *, failed: bool = False) -> None:
+        """Commit where nobody can be reached any more: what fails becomes an event."""
+        handle = visit.handle or ""
+        keys = visit.changed_keys()
+        try:
+            await self.commit(visit, failed=failed)
+        except (CoatcheckError, TimeoutError):
+            self.runtime.emit(ChangesDropped(handle, keys, "late"))
+            visit.settle()
+
+    async def save(self, visit: Visit) -> None:
+        """Commit now, on the application's demand; what could not be saved is raised.
+
+        Raises what `commit` raises, and `SessionEnded` where another request ended the session or
+        cleared it.
+        """
+        await self._carry_out(visit, failed=False)
+        drops, visit.drops = visit.drops, []
+        if drops:
+            keys = tuple(key for drop in drops for key in drop.keys)
+            raise SessionEnded(_WHY_NOT_SAVED[drops[0].reason], keys)
+
+    async def refresh(self, visit: Visit) -> None:
+        """Read the record again; changes that are not saved yet are applied on top of it.
+
+        Raises `SessionEnded` where the session is gone.
+        """
+        runtime, identity = self.runtime, visit.identity
+        if visit.phase is not Phase.STORED or identity is None:
+            return
+        base, mine = visit.base, runtime.codec.encode(visit.data()) if visit.changed else None
+        pending = visit.expiry, visit.replacement
+        if not await self.find(visit, identity):
+            visit.lose("gone")
+            self._tell(visit)
+            raise SessionEnded("another request ended this session")
+        visit.expiry, visit.replacement = pending
+        if mine is not None and mine != base:
+            theirs = runtime.codec.encode(visit.data())
+            merged = merge(runtime.codec, base, mine, theirs, runtime.config.resolve)
+            visit.view = runtime.codec.decode(merged.data)
+            visit.written = True
+
+    async def end_now(self, visit: Visit) -> None:
+        """End what `destroy` and `logout` asked to be ended."""
+        while visit.endings:
+            ending = visit.endings[0]
+            await end_record(self.runtime, ending.handle, ending.user_id)
+            del visit.endings[0]
+            self.runtime.emit(SessionDestroyed(ending.handle, ending.user_id, ending.reason))
+
+    async def _carry_out(self, visit: Visit, *, failed: bool) -> None:
+        runtime = self.runtime
+        await self.end_now(visit)
+        if failed:
+            visit.drop("error")
+            await touch(visit)
+        elif visit.phase is Phase.MUTE and not _signs_in(visit):
+            visit.drop("replaced")
+        elif visit.phase is not Phase.STORED and visit.response_started and runtime.state.sends:
+            visit.drop("late")  # a new ID cannot leave any more
+        elif visit.replacement is not None:
+            # A cancelled request must not leave a session half replaced.
+            await runtime.shield(replace(visit))
+        elif visit.phase is Phase.STORED:
+            await save(visit)
+        elif visit.phase is Phase.NEW and visit.changed and visit.data():
+            await begin(visit)
+
+    def _tell(self, visit: Visit) -> None:
+        for drop in visit.drops:
+            self.runtime.emit(drop)
+        visit.drops.clear()
+
+    # While a body streams or a connection is open
+
+    def keeps_alive(self, visit: Visit) -> bool:
+        """Say whether `keep_alive` is due; asked at each chunk or message."""
+        return visit.renew and self.runtime.clock() >= visit.touch_at
+
+    async def keep_alive(self, visit: Visit) -> None:
+        """Touch the session; where that did not take, one `get` decides whether it still stands."""
+        if await touch(visit) or visit.identity is None or visit.held is None:
+            return
+        stored = await self._get(visit.identity.handle)
+        content = self._content(visit.identity, stored, self.runtime.clock())
+        if stored is not None and isinstance(content, Record):
+            visit.hold(Held(stored.version, stored.expires_at, content))
+        else:
+            visit.lose("gone")
+            self._tell(visit)
+
+    # Housekeeping
+
+    def purge_is_due(self) -> bool:
+        """Say whether this process should purge; asked after responses."""
+        return self.runtime.clock() >= self._purge_at
+
+    async def purge_if_due(self) -> int:
+        """Remove what has expired, if no other process does; return how many records went.
+
+        A failure is an event: it concerns no visitor.
+        """
+        runtime, purges = self.runtime, self.runtime.purges
+        if purges is None or not self.purge_is_due():
+            return 0
+        self._purge_at = runtime.clock() + PURGE_INTERVAL * (0.9 + randbelow(200) / 1000)
+        try:
+            if not await purges.claim_purge(PURGE_INTERVAL):
+                return 0
+            return await purge_all(runtime)
+        except CoatcheckError as error:
+            runtime.emit(PurgeFailed(str(error)))
+            return 0
+
+
+async def purge_all(runtime: Runtime) -> int:
+    """Remove everything that has expired, batch by batch; return how many records went."""
+    removed = 0
+    if runtime.purges is not None:
+        while (batch := await runtime.purges.purge(PURGE_BATCH)) >= PURGE_BATCH:
+            removed += batch
+        removed += batch
+    return removed
+
+
+def _signs_in(visit: Visit) -> bool:
+    return visit.replacement is not None and visit.replacement.reason == "login"
+
+
+_WHY_NOT_SAVED: Final = {
+    "gone": "another request ended this session, or it expired: the changes were not saved",
+    "replaced": "another request signed in or regenerated this session: the changes were not saved",
+    "cleared": "another request cleared this session: the changes were not saved",
+    "revoked": "the user's sessions were revoked meanwhile: the session was not created",
+    "error": "the changes were not saved",
+    "late": "the changes were not saved",
+}

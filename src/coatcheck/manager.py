@@ -1,0 +1,251 @@
+"""Sessions outside a request: for command lines, jobs and administrators, and all sessions of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Unpack
+
+from coatcheck.config import SessionConfig
+from coatcheck.drivers import run_now
+from coatcheck.ending import end_record
+from coatcheck.errors import ConfigurationError
+from coatcheck.events import SessionDestroyed, SessionRevoked
+from coatcheck.ids import Identity
+from coatcheck.lifecycle import Lifecycle, purge_all
+from coatcheck.options import Options
+from coatcheck.request import PlainRequest
+from coatcheck.runtime import Runtime
+from coatcheck.session import AsyncSession, BaseSession, Session, attach
+from coatcheck.state import CallbackState
+from coatcheck.store.protocol import AsyncStore, AsyncUserIndex, Store, check_key
+from coatcheck.succession import begin
+from coatcheck.visit import Phase, Visit
+
+
+class _Manager:
+    """What both managers do, written once as coroutines."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.lifecycle = Lifecycle(runtime)
+
+    def new_visit(self, session_id: str | None = None) -> Visit:
+        request = PlainRequest()
+        request.native["coatcheck.session_id"] = session_id
+        visit = Visit(self.runtime, request, self.runtime.clock())
+        if session_id is None:
+            visit.become_new()
+        return visit
+
+    async def create(self, visit: Visit) -> None:
+        """Store a new session, one without user and data too."""
+        if visit.replacement is None:
+            await begin(visit)
+        else:
+            await self.lifecycle.save(visit)
+
+    async def open(self, session_id: str) -> Visit | None:
+        visit = self.new_visit(session_id)
+        await self.lifecycle.open(visit)
+        return visit if visit.phase is Phase.STORED else None
+
+    async def find(self, handle: str) -> Visit | None:
+        visit = self.new_visit()
+        found = await self.lifecycle.find(visit, Identity(check_key(handle), b""))
+        return visit if found else None
+
+    async def delete(self, handle: str) -> bool:
+        return await self._end(handle, None, "delete")
+
+    async def revoke(self, handle: str, user_id: str | None) -> bool:
+        if user_id is not None:
+            visit = await self.find(handle)
+            if visit is None or visit.user_id != user_id:
+                return False
+        return await self._end(handle, user_id, "revoked")
+
+    async def _end(self, handle: str, user_id: str | None, reason: str) -> bool:
+        record = await end_record(self.runtime, check_key(handle), user_id)
+        if record is None:
+            return False
+        if reason == "delete":
+            self.runtime.emit(SessionDestroyed(handle, record.user_id, "delete"))
+        else:
+            self.runtime.emit(SessionRevoked(handle, record.user_id, "revoked"))
+        return True
+
+    async def sessions_of(self, user_id: str) -> list[Visit]:
+        visits: list[Visit] = []
+        for entry in await self._index().entries(user_id):
+            visit = await self.find(entry.key)
+            if visit is not None and visit.user_id == user_id:
+                visits.append(visit)
+        return visits
+
+    async def revoke_user(self, user_id: str, keep: Collection[str]) -> int:
+        handles = await self._index().revoke(user_id, keep=[check_key(handle) for handle in keep])
+        ended = [handle for handle in handles if await self._end(handle, user_id, "revoked")]
+        return len(ended)
+
+    def _index(self) -> AsyncUserIndex:
+        index: AsyncUserIndex | None = self.runtime.index
+        if index is None:
+            raise ConfigurationError(
+                f"{type(self.runtime.wrapped).__name__} has no user index, so a user's sessions are"
+                " not known: use memory://, file:///, sqlite:/// or another store that has one"
+            )
+        return index
+
+
+def _config(config: SessionConfig | None, options: Options) -> SessionConfig:
+    """Complete the configuration: without a web, the ID travels as the caller hands it in."""
+    made = SessionConfig.from_options(config, **options)
+    return made.replace(state=CallbackState(_handed_in, sends=False), cookie_options={})
+
+
+def _handed_in(request: Any) -> str | None:
+    session_id: str | None = request.native["coatcheck.session_id"]
+    return session_id
+
+
+class SessionManager:
+    """Creates, finds, lists and ends sessions in a synchronous program.
+
+    `store` is a URL or a store; `options` are those of `SessionConfig`, or one as `config`. With
+    the secret, the store and the namespace of a web application it manages that one's sessions.
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig | None = None,
+        /,
+        *,
+        store: Store | str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._core = _Manager(Runtime.blocking(_config(config, options), store))
+
+    def create(self, user_id: str | None = None, data: Mapping[str, Any] | None = None) -> Session:
+        """Create a session and store it; signed in if there is a user.
+
+        Raises `TooManySessions`, `UnserializableValue`, `SessionTooLarge` and `StoreError`.
+        """
+        visit = self._core.new_visit()
+        session = self._session(visit)
+        _fill(session, user_id, data)
+        run_now(self._core.create(visit))
+        return session
+
+    def open(self, session_id: str) -> Session | None:
+        """Return the session of an ID, verified; `None` for any that is not live.
+
+        The only method that takes what a client sent.
+        """
+        visit = run_now(self._core.open(session_id))
+        return None if visit is None else self._session(visit)
+
+    def find(self, handle: str) -> Session | None:
+        """Return the session of a handle, for administrators; its `id` stays its client's secret."""
+        visit = run_now(self._core.find(handle))
+        return None if visit is None else self._session(visit)
+
+    def save(self, session: Session) -> None:
+        """Save the session; see `Session.save`."""
+        session.save()
+
+    def delete(self, handle: str) -> bool:
+        """End the session of a handle; `False` if there was none."""
+        return run_now(self._core.delete(handle))
+
+    def sessions_of(self, user_id: str) -> list[Session]:
+        """Return the user's live sessions, oldest first."""
+        return [self._session(visit) for visit in run_now(self._core.sessions_of(user_id))]
+
+    def revoke(self, handle: str, *, user_id: str | None = None) -> bool:
+        """End the session of a handle, only if it belongs to `user_id` where that is given."""
+        return run_now(self._core.revoke(handle, user_id))
+
+    def revoke_user(self, user_id: str, *, keep: Collection[str] = ()) -> int:
+        """End all sessions of the user but the handles in `keep`; return how many ended.
+
+        A sign-in that is under way at this moment does not survive either.
+        """
+        return run_now(self._core.revoke_user(user_id, keep))
+
+    def purge_expired(self) -> int:
+        """Remove what has expired; return how many records went."""
+        return run_now(purge_all(self._core.runtime))
+
+    def _session(self, visit: Visit) -> Session:
+        session = Session(self._core.lifecycle)
+        attach(session, visit)
+        return session
+
+
+class AsyncSessionManager:
+    """`SessionManager` for programs with an event loop; its methods are awaited."""
+
+    def __init__(
+        self,
+        config: SessionConfig | None = None,
+        /,
+        *,
+        store: Store | AsyncStore | str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._core = _Manager(Runtime.awaiting(_config(config, options), store))
+
+    async def create(
+        self, user_id: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> AsyncSession:
+        """See `SessionManager.create`."""
+        visit = self._core.new_visit()
+        session = self._session(visit)
+        _fill(session, user_id, data)
+        await self._core.create(visit)
+        return session
+
+    async def open(self, session_id: str) -> AsyncSession | None:
+        """See `SessionManager.open`."""
+        visit = await self._core.open(session_id)
+        return None if visit is None else self._session(visit)
+
+    async def find(self, handle: str) -> AsyncSession | None:
+        """See `SessionManager.find`."""
+        visit = await self._core.find(handle)
+        return None if visit is None else self._session(visit)
+
+    async def save(self, session: AsyncSession) -> None:
+        """See `SessionManager.save`."""
+        await session.save()
+
+    async def delete(self, handle: str) -> bool:
+        """See `SessionManager.delete`."""
+        return await self._core.delete(handle)
+
+    async def sessions_of(self, user_id: str) -> list[AsyncSession]:
+        """See `SessionManager.sessions_of`."""
+        return [self._session(visit) for visit in await self._core.sessions_of(user_id)]
+
+    async def revoke(self, handle: str, *, user_id: str | None = None) -> bool:
+        """See `SessionManager.revoke`."""
+        return await self._core.revoke(handle, user_id)
+
+    async def revoke_user(self, user_id: str, *, keep: Collection[str] = ()) -> int:
+        """See `SessionManager.revoke_user`."""
+        return await self._core.revoke_user(user_id, keep)
+
+    async def purge_expired(self) -> int:
+        """See `SessionManager.purge_expired`."""
+        return await purge_all(self._core.runtime)
+
+    def _session(self, visit: Visit) -> AsyncSession:
+        session = AsyncSession(self._core.lifecycle)
+        attach(session, visit)
+        return session
+
+
+def _fill(session: BaseSession, user_id: str | None, data: Mapping[str, Any] | None) -> None:
+    if user_id is not None:
+        session.login(user_id)
+    session.update(dict(data or {}))

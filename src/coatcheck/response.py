@@ -1,0 +1,74 @@
+"""What a session adds to a response: the ID, `Vary`, and that no shared cache keeps it.
+
+Set-Cookie, Vary and Cache-Control are decided here and nowhere else, from what the commit did.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coatcheck.events import ResponseMadePrivate
+from coatcheck.request import ResponseHeaders
+from coatcheck.saving import cookie_life
+from coatcheck.visit import Phase, Visit
+
+_PRIVATE: Final = {"private": "private, no-cache", "no-store": "no-store"}
+
+
+def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
+    """Write into the headers what the session asks for; called once, after the commit.
+
+    `visit` is one that the application looked at; for any other request there is nothing to do.
+    A new ID is sent only where a create, an update or a touch of this request has just succeeded.
+    """
+    runtime = visit.runtime
+    state, request = runtime.state, visit.request
+    visit.response_started = True
+    personal = visit.user_id is not None
+    if request is not None:
+        if visit.must_issue and visit.phase is Phase.STORED and visit.identity and visit.held:
+            visit.must_issue = False
+            session_id = runtime.signer.sign(visit.identity)
+            max_age = cookie_life(visit.held.record, runtime.clock())
+            state.inject(request, headers, session_id, carried=visit.carried, max_age=max_age)
+            personal = personal or state.sends
+        elif visit.must_clear:
+            visit.must_clear = False
+            state.clear(request, headers, carried=visit.carried)
+            personal = personal or state.sends
+    vary: list[str] = []
+    cache_control: list[str] = []
+    for name, value in headers:
+        if len(name) == 4 and name.lower() == "vary":
+            vary.append(value)
+        elif len(name) == 13 and name.lower() == "cache-control":
+            cache_control.append(value)
+    if state.vary:
+        _add_vary(headers, vary, state.vary)
+    if personal:
+        _make_private(visit, headers, cache_control)
+
+
+def _add_vary(headers: ResponseHeaders, present: list[str], names: object) -> None:
+    wanted: list[str] = list(names)  # type: ignore[call-overload]
+    if not present:
+        headers.add("Vary", ", ".join(wanted))
+        return
+    listed = [name.strip(" \t") for value in present for name in value.split(",")]
+    if "*" in listed:
+        return
+    known = {name.lower() for name in listed}
+    missing = [name for name in wanted if name.lower() not in known]
+    if missing:
+        headers.set("Vary", ", ".join([*listed, *missing]))
+
+
+def _make_private(visit: Visit, headers: ResponseHeaders, present: list[str]) -> None:
+    if not present:
+        headers.add("Cache-Control", _PRIVATE[visit.runtime.config.cache])
+        return
+    directives = [part.strip(" \t") for value in present for part in value.split(",")]
+    if any(directive.lower() == "public" for directive in directives):
+        kept = [part for part in directives if part.lower() != "public"]
+        headers.set("Cache-Control", ", ".join(["private", *kept]))
+        visit.runtime.emit(ResponseMadePrivate(visit.handle))

@@ -1,0 +1,233 @@
+"""What the lifecycle works with: configuration, store, keys, codec, State, clock and events, ready to use.
+
+Made once by each adapter or manager. `Runtime.blocking` serves synchronous programs, in which the
+lifecycle's coroutines never suspend; `Runtime.awaiting` serves programs with an event loop.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, cast
+
+from coatcheck import drivers
+from coatcheck.codecs import BinaryCodec, Codec, JSONCodec
+from coatcheck.config import SessionConfig
+from coatcheck.errors import ConfigurationError, CorruptRecord
+from coatcheck.events import Emitter
+from coatcheck.ids import IDSigner
+from coatcheck.keys import KeyRing
+from coatcheck.record import Content, Record, pack
+from coatcheck.state import CookieState
+from coatcheck.state.protocol import State
+from coatcheck.store.memory import MemoryStore
+from coatcheck.store.protocol import (
+    DEFAULT_NAMESPACE,
+    AsyncPurges,
+    AsyncScans,
+    AsyncStore,
+    AsyncUserIndex,
+    Purges,
+    Scans,
+    Store,
+    UserIndex,
+)
+from coatcheck.store.urls import open_async_store, open_store
+
+T = TypeVar("T")
+
+_CUSTOM, _BINARY, _JSON = 0, 1, 2
+MAX_CONFLICT_SECONDS: Final = 2.0
+"""How long a save keeps retrying while other requests change the same session."""
+
+AnyStore = Store | AsyncStore
+
+
+async def _unshielded(work: Awaitable[T], /) -> T:
+    """The blocking counterpart of `drivers.shield`: synchronous code is not cancelled."""
+    return await work
+
+
+class Runtime:
+    """Everything that is the same for all sessions of one adapter or manager."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        store: AnyStore,
+        *,
+        shaped: AsyncStore,
+        call: drivers.Call,
+        shield: Callable[[Awaitable[Any]], Awaitable[Any]],
+    ) -> None:
+        self.config = config
+        self.wrapped = store
+        """The store as it was given."""
+        self.store = shaped
+        """The store in the shape of an async one."""
+        self.shield = shield
+        self.opens_inline: bool = getattr(shaped, "get_never_suspends", False)
+        """Whether a session can be opened without suspending, and so at its first touch."""
+        self.namespace = _namespace(config, store)
+        self.clock = config.clock
+        self.emit = Emitter(config.on_event)
+        self.keys = KeyRing(config.secret, config.old_secrets)
+        self.signer = IDSigner(self.keys, self.namespace)
+        self.state: State = config.state or CookieState(
+            config.cookie_name, options=config.cookie_options
+        )
+        self.codec, self.codec_number = _codec(config, store)
+        self._codecs: dict[int, Codec] = {
+            _BINARY: BinaryCodec(config.types),
+            _JSON: JSONCodec(config.types),
+        }
+        self._codecs[self.codec_number] = self.codec
+        self.text = self.codec_number == _JSON
+        self.empty = self.codec.encode({})
+        self.persistent = True
+        """Whether the client keeps the ID of a new session when it closes."""
+        self.index = _capability(store, UserIndex, AsyncUserIndex, drivers.CalledIndex, call)
+        self.purges = _capability(store, Purges, AsyncPurges, drivers.CalledPurges, call)
+        self.scans = _capability(store, Scans, AsyncScans, drivers.CalledScans, call)
+        if config.max_sessions_per_user is not None and self.index is None:
+            raise ConfigurationError(
+                f"max_sessions_per_user needs a store with a user index, and"
+                f" {type(store).__name__} has none: use memory://, file:///, sqlite:/// or another"
+                " store that implements coatcheck.store.UserIndex"
+            )
+
+    @classmethod
+    def blocking(cls, config: SessionConfig, store: AnyStore | str | None = None) -> Runtime:
+        """Make the runtime of a synchronous program.
+
+        Raises `ConfigurationError` for a store that must be awaited.
+        """
+        if store is None:
+            store = _default_store(config)
+        opened = (
+            open_store(store, namespace=config.namespace, clock=config.clock)
+            if isinstance(store, str)
+            else store
+        )
+        if _is_async(opened):
+            raise ConfigurationError(
+                f"{type(opened).__name__} must be awaited, and this program is synchronous: give"
+                " the blocking store instead, for example by its URL"
+            )
+        blocking = cast("Store", opened)
+        return cls(
+            config,
+            blocking,
+            shaped=drivers.Blocking(blocking),
+            call=drivers.call_now,
+            shield=_unshielded,
+        )
+
+    @classmethod
+    def awaiting(cls, config: SessionConfig, store: AnyStore | str | None = None) -> Runtime:
+        """Make the runtime of a program with an event loop.
+
+        A blocking store is called in threads, unless it says that it `never_blocks`.
+        """
+        if store is None:
+            store = _default_store(config)
+        opened = (
+            open_async_store(store, namespace=config.namespace, clock=config.clock)
+            if isinstance(store, str)
+            else store
+        )
+        call: drivers.Call = drivers.in_thread
+        if _is_async(opened):
+            shaped = cast("AsyncStore", opened)
+        elif getattr(opened, "never_blocks", False):
+            shaped, call = drivers.Blocking(cast("Store", opened)), drivers.call_now
+        else:
+            shaped = drivers.Threaded(cast("Store", opened))
+        return cls(config, opened, shaped=shaped, call=call, shield=drivers.shield)
+
+    def codec_of(self, record: Record) -> Codec:
+        """Return the codec that the record's data was written with; raises `CorruptRecord`."""
+        try:
+            return self._codecs[record.codec]
+        except KeyError:
+            raise CorruptRecord(
+                f"the data is in codec {record.codec}, which is not known"
+            ) from None
+
+    def data_of(self, record: Record) -> bytes:
+        """Return the record's data in this runtime's codec; raises `CorruptRecord`."""
+        codec = self.codec_of(record)
+        return record.data if codec is self.codec else self.codec.encode(codec.decode(record.data))
+
+    def pack(self, content: Content) -> bytes:
+        """Turn a record or tombstone into a payload in the layout that goes with the codec."""
+        return pack(content, text=self.text)
+
+    def same_sessions(self, other: Runtime) -> bool:
+        """Say whether both runtimes serve the same sessions: one namespace on one store."""
+        if self.namespace != other.namespace:
+            return False
+        location = getattr(self.wrapped, "location", None)
+        same_place = location is not None and location == getattr(other.wrapped, "location", None)
+        return same_place or self.wrapped is other.wrapped
+
+    def touch_interval(self, idle: float) -> float:
+        """Return how many seconds lie between two touches of a session with that idle timeout."""
+        interval = self.config.touch_interval
+        return min(60.0, idle / 10.0) if interval is None else interval
+
+
+def _is_async(store: AnyStore) -> bool:
+    return inspect.iscoroutinefunction(store.get)
+
+
+def _namespace(config: SessionConfig, store: AnyStore) -> str:
+    """Return the namespace of store and configuration, which must not contradict each other."""
+    own: str = getattr(store, "namespace", config.namespace)
+    if config.namespace not in (own, DEFAULT_NAMESPACE):
+        raise ConfigurationError(
+            f"the store's namespace is {own!r}, the configuration's {config.namespace!r}: give the"
+            " namespace once, to the store"
+        )
+    return own
+
+
+def _codec(config: SessionConfig, store: AnyStore) -> tuple[Codec, int]:
+    wanted = config.codec or getattr(store, "preferred_codec", "binary")
+    if wanted == "binary":
+        return BinaryCodec(config.types), _BINARY
+    if wanted == "json":
+        return JSONCodec(config.types), _JSON
+    if isinstance(wanted, str):
+        raise ConfigurationError(f"codec={wanted!r} is not known: write 'binary' or 'json'")
+    number = {BinaryCodec: _BINARY, JSONCodec: _JSON}.get(type(wanted), _CUSTOM)
+    return wanted, number
+
+
+def _capability(
+    store: AnyStore, blocking: Any, awaited: Any, called: Any, call: drivers.Call
+) -> Any:
+    """Return the store's capability in the shape of an async one, or `None`."""
+    if _is_async(store):
+        return store if isinstance(store, awaited) else None
+    return called(store, call) if isinstance(store, blocking) else None
+
+
+def _default_store(config: SessionConfig) -> MemoryStore:
+    if _several_workers_likely():
+        warnings.warn(
+            "no store is configured, so sessions live in this process's memory, and there seem to"
+            " be several worker processes, which cannot see each other's: name a store, for example"
+            " store='sqlite:///sessions.db'",
+            stacklevel=4,
+        )
+    return MemoryStore(namespace=config.namespace, clock=config.clock)
+
+
+def _several_workers_likely() -> bool:
+    words = [*sys.argv, *os.environ.get("GUNICORN_CMD_ARGS", "").split()]
+    flagged = any(word in ("-w", "--workers") or word.startswith("--workers=") for word in words)
+    return flagged or os.environ.get("WEB_CONCURRENCY", "1") not in ("", "1")

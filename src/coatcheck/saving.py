@@ -1,0 +1,204 @@
+"""How a session's changes reach its record: compare-and-set, and merge where another was faster.
+
+Only the keys that this request changed are applied, to the newest record; a clear is a barrier; and
+a record that is gone is never written again. Nothing here creates a record.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+from typing import Any
+
+from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge
+from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
+from coatcheck.record import Merged, Record, Tombstone, merge, unpack
+from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
+from coatcheck.store.protocol import Conflict, Stored, Updated
+from coatcheck.visit import Held, Visit
+
+DAY = 86400.0
+COOKIE_LIFE = 400 * DAY
+"""The longest Max-Age that browsers honour (RFC 6265bis, section 5.5), in seconds."""
+RENEW_COOKIE = 200 * DAY
+"""Where a session outlives that, its cookie is sent anew as each of these passes."""
+
+
+def encode(runtime: Runtime, visit: Visit) -> bytes:
+    """Encode the view; raises `UnserializableValue` and `SessionTooLarge`, before any write."""
+    data = runtime.codec.encode(visit.data())
+    if len(data) > runtime.config.max_size:
+        raise SessionTooLarge(len(data), runtime.config.max_size)
+    return data
+
+
+def amended(visit: Visit, record: Record) -> Record:
+    """Return the record's metadata with what this request changed of it."""
+    changes = visit.expiry
+    if not changes:
+        return record
+    fields: dict[str, Any] = {
+        name: changes[name] for name in ("idle", "persistent") if name in changes
+    }
+    deadline = record.deadline
+    if "lifetime" in changes:
+        lifetime = changes["lifetime"]
+        deadline = None if lifetime is None else record.anchor + lifetime
+    if deadline is not None and "least_lifetime" in changes:
+        deadline = max(deadline, record.anchor + changes["least_lifetime"])
+    fields["deadline"] = deadline
+    return record._replace(**fields)
+
+
+async def save(visit: Visit, *, force: bool = False) -> None:
+    """Write what changed into the record; where nothing did, touch it if that is due.
+
+    `force` writes an unchanged record too. A record that is gone, or was replaced, makes the visit
+    `lose` what it changed. Raises `SaveConflict` after `MAX_CONFLICT_SECONDS` of conflicts.
+    """
+    runtime, held = visit.runtime, visit.held
+    if held is None:
+        return
+    mine = encode(runtime, visit) if visit.written or visit.shared or visit.cleared else visit.base
+    changed = visit.cleared or mine != visit.base
+    reissue = visit.reissue and visit.touch_at == inf and visit.renew and runtime.state.sends
+    if not (changed or visit.expiry or reissue or force):
+        visit.settle()
+        await touch(visit)
+        return
+    give_up = monotonic() + MAX_CONFLICT_SECONDS
+    while True:
+        now = runtime.clock()
+        if held.record.ended(now):
+            visit.lose("gone")
+            return
+        if changed and not visit.cleared and held.record.epoch != visit.epoch:
+            visit.drop_data("cleared", mine)
+            changed = False
+            if not (visit.expiry or reissue or force):
+                visit.hold(held)
+                visit.settle()
+                return
+        record, merged = _next_record(visit, held.record, mine if changed else None)
+        slides = visit.renew or visit.expiry
+        expires_at = record.slide(now) if slides else held.expires_at
+        outcome = await runtime.store.update(
+            handle_of(visit), runtime.pack(record), version=held.version, expires_at=expires_at
+        )
+        if isinstance(outcome, Updated):
+            break
+        if not isinstance(outcome, Conflict):
+            visit.lose("gone")
+            return
+        current = _understand(visit, outcome.current)
+        if current is None:
+            return
+        held = current
+        if monotonic() > give_up:
+            raise SaveConflict(
+                "other requests kept changing this session for 2 s; the change was not saved"
+            )
+    _note_saved(visit, Held(outcome.version, expires_at, record), held, mine, now)
+    if merged is not None:
+        report_merge(visit, merged)
+
+
+def _next_record(visit: Visit, theirs: Record, mine: bytes | None) -> tuple[Record, Merged | None]:
+    """Compose the record to write over `theirs`; `mine` is `None` where the data stays theirs."""
+    runtime = visit.runtime
+    record = amended(visit, theirs)
+    if mine is None:
+        return record, None
+    if visit.cleared:
+        return record._replace(data=mine, codec=runtime.codec_number, epoch=theirs.epoch + 1), None
+    if theirs.data == visit.base:
+        return record._replace(data=mine, codec=runtime.codec_number), None
+    merged = merge(runtime.codec, visit.base, mine, runtime.data_of(theirs), runtime.config.resolve)
+    return record._replace(data=merged.data, codec=runtime.codec_number), merged
+
+
+def report_merge(visit: Visit, merged: Merged) -> None:
+    """Tell that a save met a newer version, and which keys it overwrote."""
+    runtime, handle = visit.runtime, handle_of(visit)
+    runtime.emit(SessionMerged(handle, merged.keys))
+    for key in merged.overwritten:
+        runtime.emit(KeyOverwritten(handle, key))
+
+
+def _note_saved(visit: Visit, saved: Held, before: Held, mine: bytes, now: float) -> None:
+    lifetime_changed = bool(visit.expiry) and (
+        saved.record.deadline != before.record.deadline
+        or saved.record.persistent != before.record.persistent
+    )
+    if visit.cleared:
+        visit.epoch = saved.record.epoch
+    if lifetime_changed or visit.reissue or renews_cookie(before, now):
+        visit.must_issue = True
+        visit.reissue = False
+    visit.base = mine
+    visit.hold(saved)
+    visit.settle()
+
+
+def _understand(visit: Visit, current: Stored) -> Held | None:
+    """Read the record that came first; where it cannot be built on, the visit loses."""
+    runtime = visit.runtime
+    try:
+        content = unpack(current.payload)
+    except CorruptRecord as error:
+        runtime.emit(RecordCorrupt(handle_of(visit), str(error)))
+        visit.lose("gone")
+        return None
+    if isinstance(content, Tombstone):
+        visit.lose("replaced")
+        return None
+    return Held(current.version, current.expires_at, content)
+
+
+async def touch(visit: Visit) -> bool:
+    """Slide the deadline if an interval has passed; `False` where that was due and did not happen.
+
+    A touch that fails proves nothing: another request may just have written, and so slid it.
+    """
+    runtime, held = visit.runtime, visit.held
+    now = runtime.clock()
+    if held is None or now < visit.touch_at or not visit.renew:
+        return True
+    expires_at = held.record.slide(now)
+    if held.record.ended(now) or expires_at is None:
+        return False
+    if not await runtime.store.touch(handle_of(visit), version=held.version, expires_at=expires_at):
+        visit.touch_at = now + runtime.touch_interval(held.record.idle or inf)
+        return False
+    if visit.reissue or renews_cookie(held, now):
+        visit.must_issue = True
+        visit.reissue = False
+    visit.hold(Held(held.version, expires_at, held.record))
+    return True
+
+
+def handle_of(visit: Visit) -> str:
+    """Return the handle of the record that is behind the visit."""
+    return visit.identity.handle if visit.identity else ""
+
+
+def cookie_life(record: Record, now: float) -> int | None:
+    """Return the Max-Age of the session's cookie in seconds; `None`: until the browser closes."""
+    if not record.persistent:
+        return None
+    left = COOKIE_LIFE if record.deadline is None else min(COOKIE_LIFE, record.deadline - now)
+    return max(0, int(left))
+
+
+def renews_cookie(before: Held, now: float) -> bool:
+    """Say whether a 200th day has passed since the session was last active, for a long session.
+
+    Where nothing slides, the last activity is not known: then every save from that day on counts.
+    """
+    record = before.record
+    if record.deadline is not None and record.deadline - record.anchor <= COOKIE_LIFE:
+        return False
+    marks = (now - record.anchor) // RENEW_COOKIE
+    if record.idle is None or before.expires_at is None:
+        return marks >= 1
+    return marks > (before.expires_at - record.idle - record.anchor) // RENEW_COOKIE

@@ -1,0 +1,407 @@
+"""How records begin, and how `login` and `regenerate` end one record and begin the next.
+
+The order of the steps is what keeps the promises, whatever else is under way and wherever it stops:
+
+1. Everything is encoded and size-checked. Nothing has happened.
+2. The user's index admits the new handle, if there is a user. No record stands behind it yet.
+3. The new record is created. Its ID is known to nobody, so a crash leaves the old session as it was.
+4. A compare-and-set replaces the old record by a tombstone. From here on the old ID is worth
+   nothing, and a request still in flight under it can neither write into the new record nor read it.
+   If others changed the old record first, their changes are merged into the new one, and again.
+   If others replaced or ended it first, `regenerate` gives up; `login` is a sign-in of its own.
+5. The user's index confirms: nobody revoked the user since 2, nobody evicted the new session.
+6. What was evicted at 2 is ended. Only now may the new ID leave.
+
+Where 4 or 5 fail, the new record is removed again, no cookie leaves, and somebody is told.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import Final
+
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from coatcheck.ending import end_record
+from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
+from coatcheck.events import (
+    ChangesDropped,
+    KeyOverwritten,
+    SessionCreated,
+    SessionReplaced,
+    SessionRevoked,
+)
+from coatcheck.ids import Identity, secret_hash
+from coatcheck.record import (
+    TOMBSTONE_LIFE,
+    Content,
+    Record,
+    Tombstone,
+    difference,
+    merge,
+    restrict,
+    unpack,
+)
+from coatcheck.runtime import Runtime
+from coatcheck.saving import amended, encode, save
+from coatcheck.store.protocol import ADMISSION_GRACE, Admitted, Conflict, Stored, Updated
+from coatcheck.visit import Held, Phase, Replacement, Visit
+
+MAX_COLLISIONS: Final = 3
+"""How many new handles are tried; a second collision of 128 random bits means broken randomness."""
+MAX_CHAIN: Final = 10
+"""How many replacements in a row a request in flight is followed through."""
+
+
+async def begin(visit: Visit) -> None:
+    """Create the record of a new anonymous session, in which something was stored."""
+    runtime = visit.runtime
+    data = encode(runtime, visit)
+    now = runtime.clock()
+    for _ in range(MAX_COLLISIONS):
+        identity = visit.identity or runtime.signer.mint()
+        record = amended(visit, _fresh(runtime, identity, None, data, now))
+        expires_at = record.slide(now)
+        if await runtime.store.create(
+            identity.handle, runtime.pack(record), expires_at=expires_at, user_id=None
+        ):
+            break
+        visit.identity = None
+    else:
+        raise StoreError(
+            f"{MAX_COLLISIONS} new handles in a row were taken: is the randomness broken?"
+        )
+    _take_over(visit, identity, Held(1, expires_at, record), data)
+    runtime.emit(SessionCreated(identity.handle))
+
+
+async def replace(visit: Visit) -> None:
+    """Carry out the `login` or `regenerate` that is pending.
+
+    Raises `TooManySessions`, and then the session is as it was last saved.
+    """
+    runtime, change = visit.runtime, visit.replacement
+    if change is None:
+        return
+    if visit.tombstone is not None and visit.buried is not None:
+        # A request in flight signs in: the other click of a double-clicked sign-in, perhaps.
+        lost = difference(runtime.codec, runtime.empty, change.mark)
+        if lost:
+            visit.drops.append(ChangesDropped(visit.buried.handle, lost, "replaced"))
+        if await _adopt(visit, change, visit.buried, visit.tombstone, base=change.mark):
+            return
+    await _Succession(runtime, visit, change).carry_out()
+
+
+class _Succession:
+    """One `login` or `regenerate`, step by step."""
+
+    def __init__(self, runtime: Runtime, visit: Visit, change: Replacement) -> None:
+        self.runtime = runtime
+        self.visit = visit
+        self.change = change
+        self.user_id = change.user_id
+        self.now = runtime.clock()
+        self.old = visit.held
+        self.old_identity = visit.identity if visit.held else None
+        self.mine = encode(runtime, visit)
+        if visit.phase is Phase.MUTE:
+            self._keep_what_came_after(runtime.empty)
+        self.fresh = Held(1, None, self._first_record(self.mine))
+
+    def _first_record(self, data: bytes) -> Record:
+        """Compose the new record: `regenerate` takes over all times, `login` starts them afresh."""
+        runtime, change = self.runtime, self.change
+        digest = secret_hash(change.identity.secret)
+        if change.reason == "regenerate" and self.old is not None:
+            record = self.old.record._replace(
+                secret_hash=digest, data=data, codec=runtime.codec_number
+            )
+        else:
+            record = _fresh(runtime, change.identity, change.user_id, data, self.now)
+            if change.remember is not None:
+                record = record._replace(
+                    idle=change.remember, deadline=self.now + change.remember, persistent=True
+                )
+        return amended(self.visit, record)
+
+    async def carry_out(self) -> None:
+        runtime, visit, change = self.runtime, self.visit, self.change
+        admission = await self._admit()
+        handle = change.identity.handle
+        expires_at = self.fresh.record.slide(self.now)
+        self.fresh = Held(1, expires_at, self.fresh.record)
+        created = await runtime.store.create(
+            handle, runtime.pack(self.fresh.record), expires_at=expires_at, user_id=self.user_id
+        )
+        if not created:
+            raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
+        try:
+            goes_on = await self._bury()
+            if goes_on and not await self._confirmed(admission):
+                await self._withdraw()
+                runtime.emit(SessionRevoked(handle, self.user_id, "unconfirmed"))
+                visit.lose("revoked")
+                return
+        except BaseException:
+            await runtime.shield(self._withdraw())
+            raise
+        if goes_on:
+            await self._complete(admission)
+
+    async def _admit(self) -> Admitted | None:
+        """Enter the new handle into the user's index; raises `TooManySessions`."""
+        index, config = self.runtime.index, self.runtime.config
+        if index is None or self.user_id is None:
+            return None
+        limit = config.max_sessions_per_user
+        replaces = None
+        if self.old_identity is not None and self.old is not None:
+            if self.old.record.user_id == self.user_id:
+                replaces = self.old_identity.handle
+        for attempt in (1, 2):
+            admission = await index.admit(
+                self.user_id,
+                self.change.identity.handle,
+                limit=limit,
+                evict=config.evict == "oldest",
+                replaces=replaces,
+            )
+            if isinstance(admission, Admitted):
+                return admission
+            if attempt == 1:
+                await heal(self.runtime, self.user_id)
+        self.visit.revert()
+        raise TooManySessions(self.user_id, limit or 0)
+
+    async def _bury(self) -> bool:
+        """Replace the old record by a tombstone; `False` where the new session ends here."""
+        runtime, visit = self.runtime, self.visit
+        if self.old is None or self.old_identity is None:
+            return True
+        grave = Tombstone(
+            self.old.record.secret_hash,
+            self.old.record.user_id,
+            self.now,
+            self.change.identity.handle,
+            aes_key_wrap(self.old_identity.secret, self.change.identity.secret)
+            if self.old_identity.secret
+            else bytes(24),
+        )
+        payload = runtime.pack(grave)
+        while True:
+            outcome = await runtime.store.update(
+                self.old_identity.handle,
+                payload,
+                version=self.old.version,
+                expires_at=self.now + TOMBSTONE_LIFE,
+            )
+            if isinstance(outcome, Updated):
+                return True
+            content = _content(outcome.current) if isinstance(outcome, Conflict) else None
+            if not isinstance(outcome, Conflict) or not isinstance(content, Record):
+                return await self._found_replaced(content)
+            self.old = Held(outcome.current.version, outcome.current.expires_at, content)
+            if not await self._merge(content):
+                await self._withdraw()
+                visit.lose("revoked")
+                return False
+
+    async def _merge(self, theirs: Record) -> bool:
+        """Bring what was committed to the old record meanwhile into the new one."""
+        runtime, visit, change = self.runtime, self.visit, self.change
+        kept = restrict(runtime.codec, runtime.data_of(theirs), change.keep)
+        if visit.cleared:
+            data = self.mine
+        elif theirs.epoch != visit.epoch:
+            data = self._since_the_call(kept)
+        else:
+            base = restrict(runtime.codec, visit.base, change.keep)
+            merged = merge(runtime.codec, base, self.mine, kept, runtime.config.resolve)
+            for key in merged.overwritten:
+                runtime.emit(KeyOverwritten(change.identity.handle, key))
+            data = merged.data
+        record = self._first_record(data)
+        if record == self.fresh.record:
+            return True
+        return await self._rewrite(record)
+
+    async def _rewrite(self, record: Record) -> bool:
+        """Update the new record, which nobody else knows; `False` where it was ended: revoked."""
+        outcome = await self.runtime.store.update(
+            self.change.identity.handle,
+            self.runtime.pack(record),
+            version=self.fresh.version,
+            expires_at=self.fresh.expires_at,
+        )
+        if not isinstance(outcome, Updated):
+            return False
+        self.fresh = Held(outcome.version, self.fresh.expires_at, record)
+        return True
+
+    async def _found_replaced(self, content: Content | None) -> bool:
+        """Go on where another request replaced (a tombstone) or ended (`None`) the old record."""
+        runtime, visit, change = self.runtime, self.visit, self.change
+        replaced = isinstance(content, Tombstone)
+        if change.reason == "regenerate":
+            await self._withdraw()
+            visit.lose("replaced" if replaced else "gone")
+            return False
+        if isinstance(content, Tombstone) and self.old_identity is not None:
+            base = restrict(runtime.codec, visit.base, change.keep)
+            if await _adopt(visit, change, self.old_identity, content, base=base):
+                await self._withdraw()
+                return False
+        # A sign-in of its own: what the old session held was ended with it.
+        lost = difference(runtime.codec, visit.base, change.mark)
+        if lost:
+            visit.drops.append(
+                ChangesDropped(change.identity.handle, lost, "replaced" if replaced else "gone")
+            )
+        self.old = None
+        self._keep_what_came_after(runtime.empty)
+        record = self.fresh.record
+        if record.data == self.mine or await self._rewrite(record._replace(data=self.mine)):
+            return True
+        await self._withdraw()
+        visit.lose("revoked")
+        return False
+
+    def _keep_what_came_after(self, onto: bytes) -> None:
+        """Make the new session's view be `onto` with what was written after the call."""
+        self.mine = self._since_the_call(onto)
+        self.visit.view = None
+
+    def _since_the_call(self, onto: bytes) -> bytes:
+        """Apply onto other data what was written after `login()` or `regenerate()` was called."""
+        codec = self.runtime.codec
+        return merge(codec, self.change.mark, self.mine, onto, {}).data
+
+    async def _confirmed(self, admission: Admitted | None) -> bool:
+        index = self.runtime.index
+        if admission is None or index is None or self.user_id is None:
+            return True
+        return await index.confirm(self.user_id, self.change.identity.handle, admission.epoch)
+
+    async def _withdraw(self) -> None:
+        """Remove the new record again; its ID never left."""
+        await self.runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
+
+    async def _complete(self, admission: Admitted | None) -> None:
+        """Take over the new session, and end what it evicted and replaced."""
+        runtime, visit, change = self.runtime, self.visit, self.change
+        handle = change.identity.handle
+        old, old_identity = self.old, self.old_identity
+        _take_over(visit, change.identity, self.fresh, self.mine)
+        if old is not None and old_identity is not None:
+            previous = old.record.user_id
+            if runtime.index is not None and previous not in (None, self.user_id):
+                await runtime.index.forget(previous, old_identity.handle)
+            runtime.emit(SessionReplaced(old_identity.handle, handle, self.user_id, change.reason))
+        else:
+            runtime.emit(SessionCreated(handle, self.user_id))
+        for evicted in admission.evicted if admission else ():
+            if await end_record(runtime, evicted, self.user_id) is not None:
+                runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
+
+
+async def heal(runtime: Runtime, user_id: str) -> None:
+    """Remove a user's index entries that no live session is behind, and no admission either."""
+    index, now = runtime.index, runtime.clock()
+    if index is None:
+        return
+    for entry in await index.entries(user_id):
+        if now - entry.admitted_at > ADMISSION_GRACE:
+            stored = await runtime.store.get(entry.key)
+            content = _content(stored) if stored else None
+            if not isinstance(content, Record) or content.ended(now):
+                await index.forget(user_id, entry.key)
+
+
+async def _adopt(
+    visit: Visit, change: Replacement, old: Identity, grave: Tombstone, *, base: bytes
+) -> bool:
+    """Join the session that another `login` of the same user made of the same old one.
+
+    The tombstone holds the successor's secret under the old one, which only the holder of the old
+    ID has; and only who signs in as the successor's own user is let in. Changes since `base` are
+    saved there.
+    """
+    runtime = visit.runtime
+    found = await _follow(runtime, old, grave)
+    if found is None or found[1].record.user_id != change.user_id:
+        return False
+    identity, held = found
+    view = visit.data()
+    visit.identity, visit.buried, visit.tombstone = identity, None, None
+    visit.replacement = None
+    visit.hold(held)
+    visit.base, visit.epoch, visit.view = base, held.record.epoch, view
+    visit.cleared = False
+    visit.written = True
+    await save(visit, force=True)
+    if visit.phase is Phase.STORED:
+        visit.must_issue = True
+    return True
+
+
+async def _follow(
+    runtime: Runtime, identity: Identity, grave: Tombstone
+) -> tuple[Identity, Held] | None:
+    """Follow tombstones to the live session at their end, unwrapping its secret on the way."""
+    for _ in range(MAX_CHAIN):
+        try:
+            secret = aes_key_unwrap(identity.secret, grave.wrapped)
+        except (InvalidUnwrap, ValueError):
+            return None
+        identity = Identity(grave.successor, secret)
+        stored = await runtime.store.get(identity.handle)
+        content = _content(stored) if stored else None
+        if (
+            stored is None
+            or content is None
+            or not compare_digest(content.secret_hash, secret_hash(secret))
+        ):
+            return None
+        if isinstance(content, Record):
+            live = not content.ended(runtime.clock())
+            return (identity, Held(stored.version, stored.expires_at, content)) if live else None
+        grave = content
+    return None
+
+
+def _content(stored: Stored) -> Content | None:
+    try:
+        return unpack(stored.payload)
+    except CorruptRecord:
+        return None
+
+
+def _fresh(
+    runtime: Runtime, identity: Identity, user_id: str | None, data: bytes, now: float
+) -> Record:
+    config = runtime.config
+    return Record(
+        secret_hash=secret_hash(identity.secret),
+        user_id=user_id,
+        epoch=0,
+        created_at=now,
+        signed_in_at=None if user_id is None else now,
+        idle=config.expire,
+        deadline=None if config.lifetime is None else now + config.lifetime,
+        persistent=runtime.persistent,
+        codec=runtime.codec_number,
+        data=data,
+    )
+
+
+def _take_over(visit: Visit, identity: Identity, held: Held, mine: bytes) -> None:
+    """Make the visit one of the new session, whose ID is to be sent."""
+    visit.identity = identity
+    visit.buried = visit.tombstone = visit.replacement = None
+    visit.hold(held)
+    visit.base = mine
+    visit.epoch = held.record.epoch
+    visit.reissue = False
+    visit.must_issue, visit.must_clear = True, False
+    visit.settle()
