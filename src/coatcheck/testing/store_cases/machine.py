@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -56,6 +56,7 @@ def search(
                 deadline=None,
                 database=None,
                 derandomize=True,
+                phases=[Phase.generate, Phase.shrink],
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )

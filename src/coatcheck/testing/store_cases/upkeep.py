@@ -178,8 +178,9 @@ class ScanCases(Cases):
         pages = await self._scan(driver, store, 5)
         holds(len(pages) > 1, "a scan comes in pages", pages)
 
+    @pytest.mark.parametrize("change", ["delete", "create", "update"])
     async def test_57_scan_under_change(
-        self, store: AsyncStore, clock: ManualClock, driver: Driver
+        self, store: AsyncStore, clock: ManualClock, driver: Driver, change: str
     ) -> None:
         """Whatever is live from the first page to the last is listed, whatever else changes."""
         scans = self.scans(driver, store)
@@ -187,18 +188,21 @@ class ScanCases(Cases):
         for number in range(60):
             await store.create(handle(number), b"1", expires_at=clock() + HOUR, user_id=None)
         seen: set[str] = set()
-        cursor, number = None, 0
-        while number < 1000:
+        cursor = None
+        for number in range(1000):
             page, cursor = await scans.scan(cursor, count=5)
             seen.update(page)
             if cursor is None:
                 break
-            if number < 30:
-                await store.delete(handle(2 * number + 1))
+            if change == "delete":
+                # Removing what lies before the cursor shifts what lies behind it.
+                for key in set(page) - stay:
+                    await store.delete(key)
+            elif change == "create" and number < 30:
                 await store.create(handle(100 + number), b"1", expires_at=None, user_id=None)
+            elif change == "update" and number < 30:
                 key = handle(2 * number)
-                await store.update(key, b"22", version=1, expires_at=clock() + DAY)
-            number += 1
+                await store.update(key, b"22" * 99, version=1, expires_at=clock() + DAY)
         holds(stay <= seen, "what stays from the first page to the last is listed", stay - seen)
 
     async def test_57_scan_goes_on_elsewhere(
