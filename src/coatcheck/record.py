@@ -213,13 +213,15 @@ def _unpack_text(payload: bytes) -> Content:
         fields["secret_hash"] = bytes.fromhex(fields["secret_hash"])
         if size is None:
             fields["wrapped"] = bytes.fromhex(fields["wrapped"])
-            content: Content = Tombstone(**fields)
-            times: list[float | None] = [content.buried_at]
+            grave = Tombstone(**fields)
+            content: Content = grave
+            times: tuple[float, ...] = (grave.buried_at,)
         else:
-            content = Record(**fields, data=data)
-            times = [content.created_at, content.signed_in_at, content.idle, content.deadline]
+            kept = Record(**fields, data=data)
+            moments = (kept.created_at, kept.signed_in_at, kept.idle, kept.deadline)
+            content, times = kept, tuple(moment for moment in moments if moment is not None)
         sound = newline and (size is None or size == len(data))
-        if not sound or not all(time is None or isfinite(time) for time in times):
+        if not sound or not all(isfinite(time) for time in times):
             raise CorruptRecord("a length or a time does not fit")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error

@@ -89,9 +89,9 @@ class Runtime:
         self.empty = self.codec.encode({})
         self.persistent = True
         """Whether the client keeps the ID of a new session when it closes."""
-        self.index = _capability(store, UserIndex, AsyncUserIndex, drivers.CalledIndex, call)
-        self.purges = _capability(store, Purges, AsyncPurges, drivers.CalledPurges, call)
-        self.scans = _capability(store, Scans, AsyncScans, drivers.CalledScans, call)
+        self.index: AsyncUserIndex | None = _capability(store, UserIndex, AsyncUserIndex, drivers.CalledIndex, call)
+        self.purges: AsyncPurges | None = _capability(store, Purges, AsyncPurges, drivers.CalledPurges, call)
+        self.scans: AsyncScans | None = _capability(store, Scans, AsyncScans, drivers.CalledScans, call)
         if config.max_sessions_per_user is not None and self.index is None:
             raise ConfigurationError(
                 f"max_sessions_per_user needs a store with a user index, and"
@@ -196,15 +196,17 @@ def _namespace(config: SessionConfig, store: AnyStore) -> str:
 
 
 def _codec(config: SessionConfig, store: AnyStore) -> tuple[Codec, int]:
-    wanted = config.codec or getattr(store, "preferred_codec", "binary")
+    preferred: str = getattr(store, "preferred_codec", "binary")
+    wanted = config.codec or preferred
     if wanted == "binary":
         return BinaryCodec(config.types), _BINARY
     if wanted == "json":
         return JSONCodec(config.types), _JSON
     if isinstance(wanted, str):
         raise ConfigurationError(f"codec={wanted!r} is not known: write 'binary' or 'json'")
-    number = {BinaryCodec: _BINARY, JSONCodec: _JSON}.get(type(wanted), _CUSTOM)
-    return wanted, number
+    if isinstance(wanted, BinaryCodec):
+        return wanted, _BINARY
+    return wanted, _JSON if isinstance(wanted, JSONCodec) else _CUSTOM
 
 
 def _capability(

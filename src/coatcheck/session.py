@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, Final, Literal, NoReturn, TypeVar, overload
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from coatcheck.checks import seconds, seconds_or_never
 from coatcheck.drivers import run_now
 from coatcheck.errors import ResponseStarted, SessionEnded, SessionError, SessionNotLoaded
 from coatcheck.lifecycle import Lifecycle
-from coatcheck.options import Duration
 from coatcheck.request import Request
 from coatcheck.visit import IMMUTABLE, Phase, Replacement, Visit
 
-T = TypeVar("T")
+
+Duration: TypeAlias = float | timedelta | Literal["indefinite"] | None
+"""A length of time: seconds, a `timedelta`, or, for no limit, `None` or `"indefinite"`."""
 
 
 class _Unset:
@@ -148,10 +149,6 @@ class BaseSession(MutableMapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         return key in self._view()
 
-    @overload
-    def get(self, key: str, /) -> Any | None: ...
-    @overload
-    def get(self, key: str, /, default: T) -> Any | T: ...
     def get(self, key: str, /, default: Any = None) -> Any:
         """Return the value of the key, or `default`."""
         value = self._view().get(key, default)
@@ -205,7 +202,7 @@ class BaseSession(MutableMapping[str, Any]):
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return dict(other) | self.copy()
 
-    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> BaseSession:  # type: ignore[override, misc]
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> BaseSession:
         self.update(other)
         return self
 
@@ -330,7 +327,7 @@ class BaseSession(MutableMapping[str, Any]):
         visit = self._changing()
         self._needs_header(visit, "login()")
         view = visit.data()
-        kept = None if keep is None else frozenset(keep)
+        kept: frozenset[str] | None = None if keep is None else frozenset(keep)
         if visit.user_id is not None and visit.user_id != user_id:
             kept = frozenset()
         if visit.replacement is not None and visit.replacement.keep is not None:
