@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Unpack
@@ -173,7 +173,7 @@ class SessionConfig:
         """
         if config is None:
             return cls._from(given(options, _NAMES))
-        return config.replace(**options)
+        return config.replace(**options) if options else config
 
     @classmethod
     def from_mapping(
@@ -213,9 +213,16 @@ class SessionConfig:
         return config
 
     def replace(self, **options: Unpack[Options]) -> SessionConfig:
-        """Return a configuration that differs in these options; `cookie_options` are merged."""
-        now = Given({name: getattr(self, name) for name in _NAMES}, {})
-        return self._from(given(options, _NAMES).over(now))
+        """Return a configuration that differs in these options.
+
+        `state` takes the place of what was said of the cookie.
+        """
+        changed = given(options, _NAMES)
+        superseded: Collection[str] = ("cookie_options",) if "cookie_options" in options else ()
+        if changed.values.get("state") is not None:
+            superseded = ("cookie_name", "cookie_options")
+        kept = {name: getattr(self, name) for name in _NAMES if name not in superseded}
+        return self._from(changed.over(Given(kept, {})))
 
     # Secrets stay in the process
 

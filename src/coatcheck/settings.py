@@ -40,7 +40,8 @@ _LOST: Final = {
     ): "write {prefix}STORE='redis://localhost:6379/0', or another store or its URL",
     re.compile(r"key_prefix"): "write {prefix}NAMESPACE",
     re.compile(r"serializ.*"): "write {prefix}CODEC='binary' or 'json'; pickle is never read",
-    re.compile(r"cookie_age"): "write {prefix}EXPIRE (idle timeout) and {prefix}LIFETIME",
+    re.compile(r"cookie_age|max_age|timeout"): "write {prefix}EXPIRE (idle timeout) and"
+    " {prefix}LIFETIME",
     re.compile(r"expire_at_browser_close"): "write {prefix}COOKIE_MAX_AGE=None",
     re.compile(r"save_every_request"): "leave it out: activity is recorded by itself, see"
     " {prefix}TOUCH_INTERVAL",
@@ -83,7 +84,7 @@ def from_mapping(
                 read.put_cookie(name.removeprefix(_COOKIE), value, key)
         else:
             _complain(key, name, prefix, [*known, *RENAMED, *_FLASK_DEFAULTS])
-    if "secret" not in read.values:
+    if "secret" not in {*read.values, *above.values}:
         for key, option in (("SECRET_KEY", "secret"), ("SECRET_KEY_FALLBACKS", "old_secrets")):
             if mapping.get(key) is not None and option not in read.values:
                 read.put(option, mapping[key], key)
