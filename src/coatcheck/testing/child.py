@@ -32,7 +32,7 @@ def use_after_fork(store: Any, key: str) -> bool:
 def _run(store: Any, work: Any) -> Any:
     if not inspect.iscoroutinefunction(store.get):
         return run_now(work(Blocking(store)))
-    # Here, because a blocking store is tested without anyio.
+    # Here, because a blocking store is tested without anyio installed.
     import anyio
 
     return anyio.run(work, store)

@@ -97,11 +97,7 @@ class StoreFixtures:
         """Open stores for a case and close them after it; not for authors to change."""
         opened: list[AsyncStore] = []
 
-        def open_one(
-            *, namespace: str = DEFAULT_NAMESPACE, clock: Clock | None = clock
-        ) -> AsyncStore:
-            if clock is None:
-                raise TypeError("a store under test needs a clock")
+        def open_one(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = clock) -> AsyncStore:
             opened.append(Blocking(make_store(namespace=namespace, clock=clock)))
             return opened[-1]
 

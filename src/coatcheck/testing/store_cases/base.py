@@ -31,9 +31,7 @@ DAY = 86_400.0
 class OpenStore(Protocol):
     """Opens the store under test, in the shape of an async one, and closes it after the test."""
 
-    def __call__(
-        self, *, namespace: str = DEFAULT_NAMESPACE, clock: Clock | None = None
-    ) -> AsyncStore: ...
+    def __call__(self, *, namespace: str = DEFAULT_NAMESPACE, clock: Clock = ...) -> AsyncStore: ...
 
 
 def handle(number: int) -> str:

@@ -87,7 +87,7 @@ class IndexCases(Cases):
         equal(await self._keys(users), [], "an expired record's entry goes as well")
 
     async def test_54_entries_in_the_order_of_admission(
-        self, users: AsyncUserIndex, clock: ManualClock
+        self, store: AsyncStore, users: AsyncUserIndex, clock: ManualClock
     ) -> None:
         """A user's entries come in the order of admission, whatever the clock showed."""
         equal(await self._keys(users), [], "nobody has sessions at first")
@@ -95,6 +95,7 @@ class IndexCases(Cases):
         for key, step in ((D, 5.0), (B, -DAY), (E, 0.0), (A, 2 * DAY), (C, -1.5)):
             clock.advance(step)
             await self._admit(users, key)
+            await store.create(key, b"payload", expires_at=None, user_id="ann")
             admitted_at.append(clock())
         entries = await users.entries("ann")
         equal([entry.key for entry in entries], [D, B, E, A, C], "in the order of admission")

@@ -78,9 +78,9 @@ class PurgeCases(Cases):
             pytest.skip(f"{type(self).__name__}.engine_expires: an engine collects, not purge")
         for number in range(5):
             await store.create(handle(number), b"old", expires_at=clock() + 10, user_id=None)
-        clock.advance(HOUR)
         for number in range(5, 8):
             await store.create(handle(number), b"live", expires_at=clock() + DAY, user_id=None)
+        clock.advance(HOUR)
         removed = [await purges.purge(2) for _ in range(4)]
         equal(removed, [2, 2, 1, 0], "purge removes at most `limit` records")
         for number in range(5, 8):
