@@ -66,7 +66,7 @@ class CallbackState:
         Raises `TypeError` if it returned anything but strings.
         """
         extracted = self._extract(request)
-        values = as_values(extracted)
+        values = list(as_values(extracted))
         for value in values:
             if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(
