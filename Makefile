@@ -43,8 +43,7 @@ types: $(READY) ## Check types, strictly, with mypy and pyright
 	@$(BIN)/pyright --warnings
 
 imports: $(READY) ## Check who may import whom
-	@$(BIN)/lint-imports --no-timings > build-imports.log 2>&1 \
-	  && rm build-imports.log || { cat build-imports.log; rm build-imports.log; exit 1; }
+	@$(BIN)/lint-imports --no-logo
 
 wheel: $(READY) ## Build the wheel, install it into an empty environment, import it there
 	@$(BIN)/python .ci/wheel.py

@@ -30,7 +30,6 @@ from coatcheck.state.protocol import State
 if TYPE_CHECKING:
     from coatcheck.codecs import Codec, CustomType
 
-_DAY: Final = 86_400.0
 _SECRET_MISSING: Final = (
     "must be given, a string or bytes: generate it once with `python -c 'import secrets;"
     " print(secrets.token_urlsafe(32))'` and keep it out of the source"
@@ -38,7 +37,6 @@ _SECRET_MISSING: Final = (
 _A_STATE: Final = (
     "a State, an object with extract, inject and clear such as HeaderState('X-Session')"
 )
-_COOKIE: Final = "session"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]{1,64}")
 Resolver = Callable[[Any, Any, Any], Any]
 """Called as `f(base, mine, theirs)` where two requests changed one key; returns its new value."""
@@ -67,7 +65,7 @@ class SessionConfig:
     """Seconds without activity after which a session ends (idle timeout); `None`: never. One hour
     outlasts a long form and a lunch; OWASP advises 15 to 30 minutes, and less where money moves."""
 
-    lifetime: float | None = 30 * _DAY
+    lifetime: float | None = 2_592_000.0
     """Seconds from the latest sign-in, else from the creation, after which a session ends whatever
     happens; `None`: never. 30 days is what NIST SP 800-63B-4 advises at most, at AAL1."""
 
@@ -87,7 +85,7 @@ class SessionConfig:
 
     # How the ID travels
 
-    cookie_name: str = _COOKIE
+    cookie_name: str = "session"
     """The name of the cookie. `"__Host-session"` binds it to one host and to https."""
 
     cookie_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -290,7 +288,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
             f" use expire: write at most {idle / 2:g}, or leave it out"
         )
     if checked["state"] is not None and (
-        given["cookie_options"] or given["cookie_name"] != _COOKIE
+        given["cookie_options"] or given["cookie_name"] != _DEFAULTS["cookie_name"]
     ):
         option = "cookie_options" if given["cookie_options"] else "cookie_name"
         raise ConfigurationError(
