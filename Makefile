@@ -63,7 +63,7 @@ check: ## Do all that CI does
 clean: ## Remove .venv and everything that was built
 	@rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
-	@find src adapters tests examples .ci -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@for candidate in $(PYTHON) python3.11 python3 python3.14 python3.13 python3.12 python; do \

@@ -1,7 +1,7 @@
 """What importing a package brings with it: `python -I .ci/imported.py coatcheck [more ...]`.
 
-Prints the top-level modules outside the standard library that are loaded after the imports, one a
-line. Runs in an interpreter of its own, for what was loaded before cannot be told apart.
+Prints the public top-level modules outside the standard library that are loaded after the imports,
+one a line. Runs in an interpreter of its own, for what was loaded before cannot be told apart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ def main(packages: list[str]) -> None:
     for package in packages:
         importlib.import_module(package)
     loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-    print("\n".join(sorted(loaded - sys.stdlib_module_names - set(packages))))
+    foreign = loaded - sys.stdlib_module_names - set(packages)
+    # Extension modules and generated ones, which come with the packages that they belong to.
+    print("\n".join(sorted(name for name in foreign if not name.startswith("_"))))
 
 
 if __name__ == "__main__":
