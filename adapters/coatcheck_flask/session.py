@@ -13,7 +13,7 @@ from coatcheck.session import BaseSession, Session
 from coatcheck.visit import Visit
 
 
-class FlaskSession(Session, SessionMixin):  # type: ignore[misc]
+class FlaskSession(Session, SessionMixin):
     """The session of one Flask request, with `permanent`, `new`, `modified` and `accessed`."""
 
     def __init__(
@@ -40,12 +40,23 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[misc]
         return visit
 
     @property
-    def new(self) -> bool:
+    def accessed(self) -> bool:
+        """Whether the application has looked at the session."""
+        return self._visit is not None
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        # Flask sets it wherever `flask.session` is mentioned (GHSA-68rp-wp8r-4726), for its own
+        # session does not see every look. Ours does, and opens at the first one.
+        pass
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]
         """Whether the session did not exist before this request."""
         return self.is_new
 
     @property
-    def permanent(self) -> bool:  # type: ignore[override]
+    def permanent(self) -> bool:
         """Whether the client keeps the session when it closes.
 
         `True` gives it `PERMANENT_SESSION_LIFETIME` as its idle timeout, and a lifetime no shorter;
