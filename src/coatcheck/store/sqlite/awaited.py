@@ -13,9 +13,8 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Final, TypeVar, TypeVarTuple
 
-from coatcheck import checks
+from coatcheck import checks, drivers
 from coatcheck.clock import Clock, system_clock
-from coatcheck.drivers import in_thread, pause
 from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.events import logger
 from coatcheck.store.arguments import check_deadline, check_namespace
@@ -160,7 +159,7 @@ class AsyncSQLiteStore:
 
     async def purge(self, limit: int = 1000, /) -> int:
         """Remove at most `limit` records expired for `GARBAGE_AFTER`, and their index entries."""
-        removed = await in_thread(self._purge, self._database.run, self.namespace, limit)
+        removed = await drivers.in_thread(self._purge, self._database.run, self.namespace, limit)
         self._written += removed * ROW_BYTES
         return removed
 
@@ -174,12 +173,14 @@ class AsyncSQLiteStore:
         """Return some live keys and the cursor of the next page, `None` after the last."""
         checks.count("count", count)
         after = "" if cursor is None else check_key(cursor)
-        return await in_thread(self._database.run, upkeep.scan, self.namespace, after, count)
+        return await drivers.in_thread(
+            self._database.run, upkeep.scan, self.namespace, after, count
+        )
 
     async def aclose(self) -> None:
         """Close all connections; whatever is called afterwards raises `StoreError`."""
         # The last one to close moves the log into the database.
-        await in_thread(self._database.close)
+        await drivers.in_thread(self._database.close)
 
     def _read(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
         try:
@@ -196,7 +197,7 @@ class AsyncSQLiteStore:
 
     async def _write(self, size: int, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
         if self._full:
-            return await in_thread(lambda: self._database.run(step, *arguments))
+            return await drivers.in_thread(lambda: self._database.run(step, *arguments))
         try:
             result = self._database.attempt(step, *arguments)
         except Busy:
@@ -209,7 +210,7 @@ class AsyncSQLiteStore:
     async def _persist(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
         """Try until the lock is free; nothing is held while the task sleeps or is cancelled."""
         for delay in delays(self._database.timeout):
-            await pause(delay)
+            await drivers.pause(delay)
             try:
                 return self._database.attempt(step, *arguments)
             except Busy:
@@ -219,7 +220,7 @@ class AsyncSQLiteStore:
     async def _checkpoint(self) -> None:
         self._written = 0
         try:
-            await in_thread(self._database.attempt, upkeep.checkpoint, self.namespace)
+            await drivers.in_thread(self._database.attempt, upkeep.checkpoint, self.namespace)
         except (Busy, StoreError) as error:
             # What was to be saved is saved. The log goes on growing until the next try.
             logger.warning("the log of a SQLite store stays where it is: %s", error)
