@@ -172,7 +172,8 @@ class Harness:
             "on_event": self.events.append,
             "purge": "never",
         }
-        self.config = SessionConfig.from_options(**{**defaults, **options})
+        defaults.update(options)
+        self.config = SessionConfig.from_options(**defaults)
         self.runtime = Runtime.blocking(self.config, self.store)
         self.lifecycle = Lifecycle(self.runtime)
 
