@@ -26,8 +26,8 @@ from coatcheck.store.protocol import (
     check_key,
 )
 
-OVERHEAD: Final = 600
-"""What a record takes in memory besides its payload, in bytes: measured, rounded up."""
+OVERHEAD: Final = 900
+"""What a record takes besides its payload, in bytes: measured with a user, rounded up."""
 
 
 class MemoryStore:
@@ -40,7 +40,7 @@ class MemoryStore:
 
     Args:
         max_sessions: how many records there may be at most.
-        max_bytes: how much memory they may take at most, in bytes, an overhead of 600 bytes a
+        max_bytes: how much memory they may take at most, in bytes, an overhead of 900 bytes a
             record included.
         namespace: the namespace of the IDs; two `MemoryStore` objects never share anything.
         clock: the source of time.
