@@ -123,6 +123,8 @@ def test_keywords_win_over_the_mapping() -> None:
     config = SessionConfig.from_mapping(mapping, idle_timeout=120, path="/app")
     assert config.expire == 120
     assert dict(config.cookie_options) == {"samesite": "Strict", "path": "/app"}
+    config = SessionConfig.from_mapping(mapping, same_site="lax")
+    assert dict(config.cookie_options) == {"samesite": "lax"}
 
 
 def test_another_prefix() -> None:
