@@ -1,4 +1,4 @@
-"""How a session ends, whoever ends it: the record is removed, and so is what replaced it meanwhile."""
+"""How a session ends, whoever ends it: its record is removed, and so is what replaced it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@
     │   ├── TooManySessions                  sign out elsewhere first
     │   ├── SessionTooLarge                  store less
     │   └── UnserializableValue (TypeError)  convert or register the type
-    ├── CorruptRecord                        nothing to do: it becomes an event and an anonymous session
+    ├── CorruptRecord                        nothing to do: an event, an anonymous session
     └── StoreError                           mend the store; adapters answer 503
         └── SaveConflict                     try again later
 

@@ -88,8 +88,8 @@ class KeyOverwritten(Event):
 class ChangesDropped(Event):
     """Changes were not saved, because of what another request or the response decided.
 
-    `reason`: `"gone"` (ended, expired or revoked meanwhile), `"replaced"` (another request signed in
-    or regenerated), `"cleared"` (another request cleared), `"error"` (status 500 or above, or an
+    `reason`: `"gone"` (ended, expired or revoked meanwhile), `"replaced"` (another request signed
+    in or regenerated), `"cleared"` (another request cleared), `"error"` (status 500 or above, or an
     exception), `"late"` (the response was over), `"revoked"` (revoked while it was being created).
     """
 

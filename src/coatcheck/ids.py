@@ -53,22 +53,10 @@ class Identity(NamedTuple):
         return f"Identity(handle={self.handle!r}, secret=...)"
 
 
-class Verified(NamedTuple):
-    """An ID that was signed with one of our secrets."""
-
-    identity: Identity
-    current: bool
-    """Whether it was signed with the current secret; if not, it is to be re-issued."""
-
-
 # Half the cost of calling the class of a named tuple.
 _identity: Callable[[tuple[str, bytes]], Identity] = partial(
     tuple.__new__,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     Identity,
-)
-_verified: Callable[[tuple[Identity, bool]], Verified] = partial(
-    tuple.__new__,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    Verified,
 )
 
 
@@ -111,10 +99,11 @@ class IDSigner:
         body = signed + key.mac(signed)
         return key.prefix + b2a_base64(body, newline=False).translate(_TO_URL).decode()
 
-    def verify(self, text: str, /) -> Verified | None:
-        """Return the identity, or `None` for whatever was not signed with our secrets.
+    def verify(self, text: str, /) -> tuple[Identity, bool] | None:
+        """Return the identity, and whether the current secret signed it.
 
-        Never raises for any string, and does no work for one of the wrong length.
+        `None` for whatever was not signed with our secrets. Never raises for any string, and does
+        no work for one of the wrong length. An ID under an old secret is to be issued anew.
         """
         if len(text) != ID_LENGTH:
             return None
@@ -129,11 +118,11 @@ class IDSigner:
             return None
         if len(body) != _BODY_SIZE:
             return None
-        signed, mac = body[:_SIGNED_SIZE], body[_SIGNED_SIZE:]
+        mac = body[_SIGNED_SIZE:]
         for key in keys:
-            if compare_digest(key.mac(signed), mac):
-                identity = _identity((signed[:HANDLE_SIZE].hex(), signed[HANDLE_SIZE:]))
-                return _verified((identity, key is self._current))
+            if compare_digest(key.mac(body[:_SIGNED_SIZE]), mac):
+                identity = _identity((body[:HANDLE_SIZE].hex(), body[HANDLE_SIZE:_SIGNED_SIZE]))
+                return identity, key is self._current
         return None
 
     def __repr__(self) -> str:

@@ -2,8 +2,8 @@
 
 Theory of operation. A request meets a session in one of these phases (`visit.Phase`):
 
-    UNOPENED ──open──> STORED   exactly one well-signed ID has a live record whose secret it knows
-                  ├──> MUTE     its record was replaced less than 5 s before the request began
+    UNOPENED ──open──> STORED   exactly one well-signed ID has a live record and its secret
+                  ├──> MUTE     its record was replaced within 5 s before the request began
                   └──> NEW      everything else: no ID, forged, unknown, expired, ambiguous, corrupt
     NEW    ──commit──> STORED   only if the application stored something, or signed a user in
     STORED ──commit──> STORED   saved, merged, touched, or replaced by `login` and `regenerate`
@@ -16,13 +16,13 @@ for the next), `ending` (a record goes). They are coroutines; `drivers` says who
 call these methods and translate headers and statuses; they decide nothing.
 
 A commit happens before the headers leave, so that an error can still be shown and a new ID sent. A
-second one, at the end of the body or connection, saves what changed since. What can no longer reach
-anybody by then becomes the event `ChangesDropped`.
+second one, at the end of the body or connection, saves what changed since. What can no longer
+reach anybody by then becomes the event `ChangesDropped`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from hmac import compare_digest
 from math import inf
 from secrets import randbelow
@@ -42,10 +42,9 @@ from coatcheck.events import (
     WrongSecret,
 )
 from coatcheck.ids import Identity, secret_hash
-from coatcheck.record import Content, Record, Tombstone, merge, unpack
+from coatcheck.record import Tombstone, merge, unpack
 from coatcheck.runtime import Runtime
 from coatcheck.saving import save, touch
-from coatcheck.store.protocol import Stored
 from coatcheck.succession import begin, replace
 from coatcheck.visit import Held, Phase, Visit
 
@@ -77,18 +76,20 @@ class Lifecycle:
         if len(candidates) > MAX_CANDIDATES:
             runtime.emit(IDRejected("too-many"))
             return
-        verified: dict[Identity, tuple[str, Identity, bool]] = {}
+        verify = runtime.signer.verify
+        verified: list[tuple[str, Identity, bool]] = []
         for candidate in candidates:
-            known = runtime.signer.verify(candidate)
+            known = verify(candidate)
             if known is not None:
-                verified.setdefault(known.identity, (candidate, known.identity, known.current))
+                identity, current = known
+                if not verified or all(identity != other for _, other, _ in verified):
+                    verified.append((candidate, identity, current))
         if not verified:
             runtime.emit(IDRejected("signature"))
-        visit.verified = tuple(verified.values())
+        visit.verified = verified
 
     async def open(self, visit: Visit) -> None:
         """Find the session that the client came with, in at most two store calls."""
-        runtime = self.runtime
         if visit.candidates is None:
             self.identify(visit)
         verified = visit.verified
@@ -98,71 +99,65 @@ class Lifecycle:
         if len(verified) > 2:
             self._ambiguous(visit)
             return
-        now = runtime.clock()
-        live: list[tuple[str, Identity, bool, Held]] = []
-        graves: list[tuple[Identity, Tombstone]] = []
+        live: Held | None = None
+        grave: Tombstone | None = None
         for candidate, identity, current in verified:
-            stored = await self._get(identity.handle)
-            content = self._content(identity, stored, now)
-            if stored is not None and isinstance(content, Record):
-                held = Held(stored.version, stored.expires_at, content)
-                live.append((candidate, identity, current, held))
-            elif isinstance(content, Tombstone):
-                graves.append((identity, content))
-        if len(live) > 1:
-            self._ambiguous(visit)
-        elif live:
-            visit.carried, visit.identity, current, held = live[0]
-            visit.reissue = not current
-            visit.adopt(held)
-        else:
-            visit.become_new()
-            for identity, grave in graves:
-                if grave.mutes(visit.begun):
-                    visit.phase = Phase.MUTE
-                    visit.buried, visit.tombstone = identity, grave
+            met = await self._meet(identity)
+            if isinstance(met, Held):
+                if live is not None:
+                    self._ambiguous(visit)
+                    return
+                live = met
+                visit.carried, visit.identity, visit.reissue = candidate, identity, not current
+            elif met is not None and met.mutes(visit.begun):
+                grave, visit.buried = met, identity
+        if live is not None:
+            visit.adopt(live)
+            return
+        buried = visit.buried
+        visit.become_new()
+        if grave is not None:
+            visit.phase = Phase.MUTE
+            visit.buried, visit.tombstone = buried, grave
 
     async def find(self, visit: Visit, identity: Identity) -> bool:
-        """Open the session of a handle that did not come from a client; `False` if there is none."""
-        stored = await self._get(identity.handle)
-        content = self._content(identity, stored, self.runtime.clock()) if stored else None
-        if stored is None or not isinstance(content, Record):
+        """Open the session of a handle that no client sent; `False` if there is none."""
+        met = await self._meet(identity)
+        if not isinstance(met, Held):
             return False
         visit.identity = identity
-        visit.adopt(Held(stored.version, stored.expires_at, content))
+        visit.adopt(met)
         return True
 
-    async def _get(self, handle: str) -> Stored | None:
-        try:
-            return await self.runtime.store.get(handle)
-        except CorruptRecord as error:
-            self.runtime.emit(RecordCorrupt(handle, str(error)))
-            return None
+    async def _meet(self, identity: Identity) -> Held | Tombstone | None:
+        """Ask the store what the handle stands for, for who knows the secret; `None` is an event.
 
-    def _content(self, identity: Identity, stored: Stored | None, now: float) -> Content | None:
-        """Read what lies under the handle, for who knows the secret; `None` is an event."""
-        emit, handle = self.runtime.emit, identity.handle
-        if stored is None:
-            emit(UnknownID(handle))
-            return None
+        Without a secret (an administrator's handle) nothing is compared.
+        """
+        runtime = self.runtime
+        handle, secret = identity
         try:
+            stored = await runtime.store.get(handle)
+            if stored is None:
+                runtime.emit(UnknownID(handle))
+                return None
             content = unpack(stored.payload)
         except CorruptRecord as error:
-            emit(RecordCorrupt(handle, str(error)))
+            runtime.emit(RecordCorrupt(handle, str(error)))
             return None
-        if identity.secret and not compare_digest(
-            secret_hash(identity.secret), content.secret_hash
-        ):
-            emit(WrongSecret(handle))
+        if secret and not compare_digest(secret_hash(secret), content.secret_hash):
+            runtime.emit(WrongSecret(handle))
             return None
         if isinstance(content, Tombstone):
-            emit(UnknownID(handle))
+            runtime.emit(UnknownID(handle))
             return content
-        content = content.as_of(now)
-        if content.ended(now):
-            emit(SessionExpired(handle))
+        now = runtime.clock()
+        if content.anchor > now:
+            content = content.as_of(now)
+        if content.deadline is not None and now >= content.deadline:
+            runtime.emit(SessionExpired(handle))
             return None
-        return content
+        return Held(stored.version, stored.expires_at, content)
 
     def _ambiguous(self, visit: Visit) -> None:
         handles = tuple(identity.handle for _, identity, _ in visit.verified)
@@ -173,17 +168,19 @@ class Lifecycle:
 
     def idle(self, visit: Visit) -> bool:
         """Say whether a commit would have nothing to do; asked before a coroutine is made."""
-        return not (
+        if (
             visit.written
-            or visit.shared
             or visit.cleared
             or visit.reissue
-            or visit.replacement
+            or visit.replacement is not None
             or visit.endings
             or visit.expiry
             or visit.drops
-            or (visit.touch_at != inf and self.runtime.clock() >= visit.touch_at)
-        )
+        ):
+            return False
+        if visit.shared and not visit.unchanged():
+            return False
+        return visit.touch_at == inf or self.runtime.clock() < visit.touch_at
 
     async def commit(self, visit: Visit, *, failed: bool = False) -> None:
         """Carry out what the application asked for; called before the headers leave.
@@ -193,9 +190,12 @@ class Lifecycle:
         `UnserializableValue`, `SessionTooLarge`, `TooManySessions` and `StoreError`.
         """
         try:
-            await self._carry_out(visit, failed=failed and not self.runtime.config.save_on_error)
+            if visit.endings:
+                await self.end_now(visit)
+            await self._next_step(visit, failed=failed and not self.runtime.config.save_on_error)
         finally:
-            self._tell(visit)
+            if visit.drops:
+                self._tell(visit)
 
     async def commit_late(self, visit: Visit, *, failed: bool = False) -> None:
         """Commit where nobody can be reached any more: what fails becomes an event."""
@@ -213,7 +213,8 @@ class Lifecycle:
         Raises what `commit` raises, and `SessionEnded` where another request ended the session or
         cleared it.
         """
-        await self._carry_out(visit, failed=False)
+        await self.end_now(visit)
+        await self._next_step(visit, failed=False)
         drops, visit.drops = visit.drops, []
         if drops:
             keys = tuple(key for drop in drops for key in drop.keys)
@@ -248,23 +249,24 @@ class Lifecycle:
             del visit.endings[0]
             self.runtime.emit(SessionDestroyed(ending.handle, ending.user_id, ending.reason))
 
-    async def _carry_out(self, visit: Visit, *, failed: bool) -> None:
-        runtime = self.runtime
-        await self.end_now(visit)
+    def _next_step(self, visit: Visit, *, failed: bool) -> Awaitable[object]:
+        """Decide what a commit has to do."""
+        phase, runtime = visit.phase, self.runtime
         if failed:
             visit.drop("error")
-            await touch(visit)
-        elif visit.phase is Phase.MUTE and not _signs_in(visit):
+            return touch(visit)
+        if phase is Phase.STORED and visit.replacement is None:
+            return save(visit)
+        if phase is Phase.MUTE and not _signs_in(visit):
             visit.drop("replaced")
-        elif visit.phase is not Phase.STORED and visit.response_started and runtime.state.sends:
+        elif phase is not Phase.STORED and visit.response_started and runtime.state.sends:
             visit.drop("late")  # a new ID cannot leave any more
         elif visit.replacement is not None:
             # A cancelled request must not leave a session half replaced.
-            await runtime.shield(replace(visit))
-        elif visit.phase is Phase.STORED:
-            await save(visit)
-        elif visit.phase is Phase.NEW and visit.changed and visit.data():
-            await begin(visit)
+            return runtime.shield(replace(visit))
+        elif phase is Phase.NEW and visit.changed and visit.data():
+            return begin(visit)
+        return _nothing()
 
     def _tell(self, visit: Visit) -> None:
         for drop in visit.drops:
@@ -281,10 +283,9 @@ class Lifecycle:
         """Touch the session; where that did not take, one `get` decides whether it still stands."""
         if await touch(visit) or visit.identity is None or visit.held is None:
             return
-        stored = await self._get(visit.identity.handle)
-        content = self._content(visit.identity, stored, self.runtime.clock())
-        if stored is not None and isinstance(content, Record):
-            visit.hold(Held(stored.version, stored.expires_at, content))
+        met = await self._meet(visit.identity)
+        if isinstance(met, Held):
+            visit.hold(met)
         else:
             visit.lose("gone")
             self._tell(visit)
@@ -321,6 +322,10 @@ async def purge_all(runtime: Runtime) -> int:
             removed += batch
         removed += batch
     return removed
+
+
+async def _nothing() -> None:
+    """There is nothing to do."""
 
 
 def _signs_in(visit: Visit) -> bool:

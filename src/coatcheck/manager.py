@@ -1,4 +1,4 @@
-"""Sessions outside a request: for command lines, jobs and administrators, and all sessions of a user."""
+"""Sessions outside a request: for jobs and administrators, and all the sessions of a user."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class SessionManager:
         return None if visit is None else self._session(visit)
 
     def find(self, handle: str) -> Session | None:
-        """Return the session of a handle, for administrators; its `id` stays its client's secret."""
+        """Return the session of a handle, for administrators; its `id` stays unknown."""
         visit = run_now(self._core.find(handle))
         return None if visit is None else self._session(visit)
 

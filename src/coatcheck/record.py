@@ -1,9 +1,10 @@
 """What is kept of one session, how it becomes bytes, how two versions become one: pure functions.
 
-A stored payload is either a `Record` or a `Tombstone`. A record holds no usable session ID: only the
-SHA-256 of its secret half. The sliding deadline is not part of it, for it moves without rewriting the
-payload; it lies beside the version in the store. A tombstone stands for ten minutes where `login` or
-`regenerate` ended a record, so that what is in flight under the old ID neither writes nor reads.
+A stored payload is either a `Record` or a `Tombstone`. A record holds no usable session ID: only
+the SHA-256 of its secret half. The sliding deadline is not part of it, for it moves without
+rewriting the payload; it lies beside the version in the store. A tombstone stands for ten minutes
+where `login` or `regenerate` ended a record, so that what is in flight under the old ID neither
+writes nor reads.
 
 There are two layouts of the same fields, told apart by their first byte: a compact binary one, and
 text in two lines for codecs that people read. Both carry a checksum and the length of the data.
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import isfinite
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 from zlib import crc32
@@ -25,7 +27,7 @@ from coatcheck.errors import CorruptRecord
 TOMBSTONE_LIFE: Final = 600.0
 """Seconds for which a tombstone stands."""
 MUTE_FOR: Final = 5.0
-"""A request begun before the tombstone's time + this (s) was in flight: it is anonymous and mute."""
+"""A request begun before the tombstone's time + this (s) was in flight: anonymous and mute."""
 
 
 class Record(NamedTuple):
@@ -55,6 +57,10 @@ class Record(NamedTuple):
         """Return the sliding deadline of a session that is active at `now`."""
         return self.deadline if self.idle is None else now + self.idle
 
+    def with_data(self, data: bytes, codec: int) -> Record:
+        """Return the record with other data; five times as fast as `_replace`."""
+        return _make_record((*self[:8], codec, data))
+
     def ended(self, now: float) -> bool:
         """Say whether the absolute deadline has come; at the deadline it has."""
         return self.deadline is not None and now >= self.deadline
@@ -69,6 +75,13 @@ class Record(NamedTuple):
             signed_in_at=None if self.signed_in_at is None else now,
             deadline=None if self.deadline is None else self.deadline - ahead,
         )
+
+
+# A third of what calling the class of a named tuple costs.
+_make_record: Final[Callable[[Iterable[Any]], Record]] = partial(
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    Record,
+)
 
 
 class Tombstone(NamedTuple):
@@ -94,8 +107,11 @@ Content: TypeAlias = Record | Tombstone
 _MAGIC: Final = b"\xcc\x01"
 _HEAD: Final = struct.Struct(">2sBB32sIddddHI")
 _HEAD_SIZE: Final = _HEAD.size
+_head: Final = _HEAD.unpack_from
 _GRAVE: Final = struct.Struct(">2sB32sd16s24sH")
-_CRC: Final = struct.Struct(">I")
+_CRC: Final = struct.Struct("<I")
+_RESIDUE: Final = 0x2144DF1C
+"""The CRC-32 of anything that ends in its own CRC-32, least significant byte first."""
 _TOMBSTONE, _PERSISTENT, _USER, _SIGNED_IN, _IDLE, _DEADLINE = 1, 2, 4, 8, 16, 32
 
 _TEXT: Final = b'{"coatcheck":1,"crc32":"'
@@ -150,32 +166,33 @@ def unpack(payload: bytes) -> Content:
     """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make."""
     if payload[:1] == b"{":
         return _unpack_text(payload)
-    size = len(payload)
-    if payload[:2] != _MAGIC or size < _GRAVE.size:
-        raise CorruptRecord("this is no record of ours, or one of a later version")
-    if _CRC.unpack_from(payload, size - 4)[0] != crc32(memoryview(payload)[:-4]):
-        raise CorruptRecord("the checksum does not match")
+    if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC or len(payload) < _GRAVE.size:
+        raise CorruptRecord("the checksum does not match, or this is no record of ours")
     flags = payload[2]
     try:
         if flags & _TOMBSTONE:
             return _unpack_grave(payload, flags)
-        _, _, codec, digest, epoch, created, signed_in, idle, deadline, users, length = (
-            _HEAD.unpack_from(payload)
+        _, _, codec, digest, epoch, created, signed_in, idle, deadline, users, length = _head(
+            payload
         )
         start = _HEAD_SIZE + users
-        if size != start + length + 4 or not isfinite(created + signed_in + idle + deadline):
+        if len(payload) != start + length + 4 or not isfinite(
+            created + signed_in + idle + deadline
+        ):
             raise CorruptRecord("a length or a time does not fit")
-        return Record(
-            digest,
-            payload[_HEAD_SIZE:start].decode() if flags & _USER else None,
-            epoch,
-            created,
-            signed_in if flags & _SIGNED_IN else None,
-            idle if flags & _IDLE else None,
-            deadline if flags & _DEADLINE else None,
-            flags & _PERSISTENT != 0,
-            codec,
-            payload[start:-4],
+        return _make_record(
+            (
+                digest,
+                payload[_HEAD_SIZE:start].decode() if flags & _USER else None,
+                epoch,
+                created,
+                signed_in if flags & _SIGNED_IN else None,
+                idle if flags & _IDLE else None,
+                deadline if flags & _DEADLINE else None,
+                flags & _PERSISTENT != 0,
+                codec,
+                payload[start:-4],
+            )
         )
     except (struct.error, UnicodeDecodeError) as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error

@@ -72,7 +72,7 @@ class WSGIRequest:
         return address
 
     def header(self, name: str, /) -> list[str]:
-        """A server joins repeated headers with commas (cookies: semicolons), so there is one value."""
+        """One value at most: a server joins repeated headers (RFC 3875, 4.1.18)."""
         value: str | None = self.native.get("HTTP_" + name.upper().replace("-", "_"))
         return [] if value is None else [value]
 

@@ -5,6 +5,7 @@ Set-Cookie, Vary and Cache-Control are decided here and nowhere else, from what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.events import ResponseMadePrivate
@@ -25,7 +26,7 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
     state, request = runtime.state, visit.request
     visit.response_started = True
     personal = visit.user_id is not None
-    if request is not None:
+    if (visit.must_issue or visit.must_clear) and request is not None:
         if visit.must_issue and visit.phase is Phase.STORED and visit.identity and visit.held:
             visit.must_issue = False
             session_id = runtime.signer.sign(visit.identity)
@@ -36,37 +37,35 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
             visit.must_clear = False
             state.clear(request, headers, carried=visit.carried)
             personal = personal or state.sends
-    vary: list[str] = []
-    cache_control: list[str] = []
+    vary: list[str] | None = None
+    cache_control: list[str] | None = None
     for name, value in headers:
-        if len(name) == 4 and name.lower() == "vary":
-            vary.append(value)
-        elif len(name) == 13 and name.lower() == "cache-control":
-            cache_control.append(value)
-    if state.vary:
-        _add_vary(headers, vary, state.vary)
+        size = len(name)
+        if size == 4 and name.lower() == "vary":
+            vary = [*(vary or ()), value]
+        elif size == 13 and name.lower() == "cache-control":
+            cache_control = [*(cache_control or ()), value]
+    if runtime.vary:
+        if vary is None:
+            headers.add("Vary", runtime.vary)
+        else:
+            _add_vary(headers, vary, state.vary)
     if personal:
-        _make_private(visit, headers, cache_control)
+        if cache_control is None:
+            headers.add("Cache-Control", _PRIVATE[runtime.config.cache])
+        else:
+            _make_private(visit, headers, cache_control)
 
 
-def _add_vary(headers: ResponseHeaders, present: list[str], names: object) -> None:
-    wanted: list[str] = list(names)  # type: ignore[call-overload]
-    if not present:
-        headers.add("Vary", ", ".join(wanted))
-        return
+def _add_vary(headers: ResponseHeaders, present: list[str], names: Sequence[str]) -> None:
     listed = [name.strip(" \t") for value in present for name in value.split(",")]
-    if "*" in listed:
-        return
     known = {name.lower() for name in listed}
-    missing = [name for name in wanted if name.lower() not in known]
-    if missing:
+    missing = [name for name in names if name.lower() not in known]
+    if missing and "*" not in known:
         headers.set("Vary", ", ".join([*listed, *missing]))
 
 
 def _make_private(visit: Visit, headers: ResponseHeaders, present: list[str]) -> None:
-    if not present:
-        headers.add("Cache-Control", _PRIVATE[visit.runtime.config.cache])
-        return
     directives = [part.strip(" \t") for value in present for part in value.split(",")]
     if any(directive.lower() == "public" for directive in directives):
         kept = [part for part in directives if part.lower() != "public"]

@@ -1,4 +1,4 @@
-"""What the lifecycle works with: configuration, store, keys, codec, State, clock and events, ready to use.
+"""What the lifecycle works with: configuration, store, keys, codec, State, clock and events.
 
 Made once by each adapter or manager. `Runtime.blocking` serves synchronous programs, in which the
 lifecycle's coroutines never suspend; `Runtime.awaiting` serves programs with an event loop.
@@ -71,14 +71,19 @@ class Runtime:
         self.shield = shield
         self.opens_inline: bool = getattr(shaped, "get_never_suspends", False)
         """Whether a session can be opened without suspending, and so at its first touch."""
+        self.blocks = isinstance(shaped, drivers.Blocking)
+        """Whether no call suspends, so that a coroutine can be stepped to its end at once."""
         self.namespace = _namespace(config, store)
         self.clock = config.clock
         self.emit = Emitter(config.on_event)
+        self.slides = config.slide
+        self._interval = config.touch_interval
         self.keys = KeyRing(config.secret, config.old_secrets)
         self.signer = IDSigner(self.keys, self.namespace)
         self.state: State = config.state or CookieState(
             config.cookie_name, options=config.cookie_options
         )
+        self.vary = ", ".join(self.state.vary)
         self.codec, self.codec_number = _codec(config, store)
         self._codecs: dict[int, Codec] = {
             _BINARY: BinaryCodec(config.types),
@@ -89,9 +94,15 @@ class Runtime:
         self.empty = self.codec.encode({})
         self.persistent = True
         """Whether the client keeps the ID of a new session when it closes."""
-        self.index: AsyncUserIndex | None = _capability(store, UserIndex, AsyncUserIndex, drivers.CalledIndex, call)
-        self.purges: AsyncPurges | None = _capability(store, Purges, AsyncPurges, drivers.CalledPurges, call)
-        self.scans: AsyncScans | None = _capability(store, Scans, AsyncScans, drivers.CalledScans, call)
+        self.index: AsyncUserIndex | None = _capability(
+            store, UserIndex, AsyncUserIndex, drivers.CalledIndex, call
+        )
+        self.purges: AsyncPurges | None = _capability(
+            store, Purges, AsyncPurges, drivers.CalledPurges, call
+        )
+        self.scans: AsyncScans | None = _capability(
+            store, Scans, AsyncScans, drivers.CalledScans, call
+        )
         if config.max_sessions_per_user is not None and self.index is None:
             raise ConfigurationError(
                 f"max_sessions_per_user needs a store with a user index, and"
@@ -176,8 +187,9 @@ class Runtime:
 
     def touch_interval(self, idle: float) -> float:
         """Return how many seconds lie between two touches of a session with that idle timeout."""
-        interval = self.config.touch_interval
-        return min(60.0, idle / 10.0) if interval is None else interval
+        if self._interval is not None:
+            return self._interval
+        return 60.0 if idle >= 600.0 else idle / 10.0
 
 
 def _is_async(store: AnyStore) -> bool:

@@ -66,7 +66,8 @@ async def save(visit: Visit, *, force: bool = False) -> None:
         visit.settle()
         await touch(visit)
         return
-    give_up = monotonic() + MAX_CONFLICT_SECONDS
+    handle = handle_of(visit)
+    give_up = 0.0
     while True:
         now = runtime.clock()
         if held.record.ended(now):
@@ -83,7 +84,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
         slides = visit.renew or visit.expiry
         expires_at = record.slide(now) if slides else held.expires_at
         outcome = await runtime.store.update(
-            handle_of(visit), runtime.pack(record), version=held.version, expires_at=expires_at
+            handle, runtime.pack(record), version=held.version, expires_at=expires_at
         )
         if isinstance(outcome, Updated):
             break
@@ -94,6 +95,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
         if current is None:
             return
         held = current
+        give_up = give_up or monotonic() + MAX_CONFLICT_SECONDS
         if monotonic() > give_up:
             raise SaveConflict(
                 "other requests kept changing this session for 2 s; the change was not saved"
@@ -112,9 +114,9 @@ def _next_record(visit: Visit, theirs: Record, mine: bytes | None) -> tuple[Reco
     if visit.cleared:
         return record._replace(data=mine, codec=runtime.codec_number, epoch=theirs.epoch + 1), None
     if theirs.data == visit.base:
-        return record._replace(data=mine, codec=runtime.codec_number), None
+        return record.with_data(mine, runtime.codec_number), None
     merged = merge(runtime.codec, visit.base, mine, runtime.data_of(theirs), runtime.config.resolve)
-    return record._replace(data=merged.data, codec=runtime.codec_number), merged
+    return record.with_data(merged.data, runtime.codec_number), merged
 
 
 def report_merge(visit: Visit, merged: Merged) -> None:
@@ -126,12 +128,12 @@ def report_merge(visit: Visit, merged: Merged) -> None:
 
 
 def _note_saved(visit: Visit, saved: Held, before: Held, mine: bytes, now: float) -> None:
+    record, old = saved.record, before.record
     lifetime_changed = bool(visit.expiry) and (
-        saved.record.deadline != before.record.deadline
-        or saved.record.persistent != before.record.persistent
+        record.deadline != old.deadline or record.persistent != old.persistent
     )
     if visit.cleared:
-        visit.epoch = saved.record.epoch
+        visit.epoch = record.epoch
     if lifetime_changed or visit.reissue or renews_cookie(before, now):
         visit.must_issue = True
         visit.reissue = False
@@ -196,6 +198,8 @@ def renews_cookie(before: Held, now: float) -> bool:
     Where nothing slides, the last activity is not known: then every save from that day on counts.
     """
     record = before.record
+    if record.deadline is not None and record.deadline - record.created_at <= COOKIE_LIFE:
+        return False  # nearly every session
     if record.deadline is not None and record.deadline - record.anchor <= COOKIE_LIFE:
         return False
     marks = (now - record.anchor) // RENEW_COOKIE

@@ -1,6 +1,6 @@
 """The session as the application sees it: a mapping with an identity, and what may be asked of it.
 
-`Session` is for synchronous programs, `AsyncSession` for those with an event loop. They share all of
+`Session` is for synchronous programs, `AsyncSession` for those with an event loop. They share
 `BaseSession`, which does no I/O: it notes what is asked, and the lifecycle carries it out.
 """
 
@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import Any, Final, Literal, NoReturn
 
-from coatcheck.checks import seconds, seconds_or_never
+from coatcheck.checks import Duration, seconds, seconds_or_never
 from coatcheck.drivers import run_now
-from coatcheck.errors import ResponseStarted, SessionEnded, SessionError, SessionNotLoaded
+from coatcheck.errors import (
+    ResponseStarted,
+    SessionEnded,
+    SessionError,
+    SessionNotLoaded,
+    StoreError,
+)
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.request import Request
 from coatcheck.visit import IMMUTABLE, Phase, Replacement, Visit
-
-
-Duration: TypeAlias = float | timedelta | Literal["indefinite"] | None
-"""A length of time: seconds, a `timedelta`, or, for no limit, `None` or `"indefinite"`."""
 
 
 class _Unset:
@@ -28,6 +30,8 @@ class _Unset:
 
 
 _UNSET: Final = _Unset()
+_UNOPENED: Final = Phase.UNOPENED
+_LOST: Final = Phase.LOST
 _NO_DEFAULT: Final = _Unset()
 MAX_USER_ID: Final = 1024
 
@@ -42,7 +46,9 @@ class BaseSession(MutableMapping[str, Any]):
     # Class attributes for what most requests never set: an untouched session must cost nothing.
     _visit: Visit | None = None
     _prepared: Visit | None = None
+    _outer: BaseSession | None = None
     _renew = True
+    _headers_left = False
 
     def __init__(
         self, lifecycle: Lifecycle, native: Any = None, view: Callable[[Any], Request] | None = None
@@ -60,16 +66,27 @@ class BaseSession(MutableMapping[str, Any]):
 
     def _first_look(self) -> Visit:
         """Open the session at its first use. Of several threads that do so at once, one wins."""
-        visit = self._prepared or self._new_visit()
-        if visit.phase is Phase.UNOPENED:
+        visit = self._prepared
+        if visit is None:
+            visit = self._new_visit() if self._outer is None else self._visit_of_outer(self._outer)
+        if visit.phase is _UNOPENED:
             self._open(visit)
         winner: Visit = self.__dict__.setdefault("_visit", visit)
         return winner
 
     def _new_visit(self) -> Visit:
-        request = self._request_view(self._native) if self._request_view else None
-        visit = Visit(self._lifecycle.runtime, request, self._begun)
-        visit.renew = self._renew
+        view = self._request_view
+        request = None if view is None else view(self._native)
+        visit = Visit(self._lifecycle.runtime, request, self._begun, self._renew)
+        visit.response_started = self._headers_left
+        return visit
+
+    def _visit_of_outer(self, outer: BaseSession) -> Visit:
+        visit = outer._visit or outer._first_look()
+        if isinstance(outer, AsyncSession):
+            # It may be committed on the event loop while a change is made in this thread. Whatever
+            # the commit misses then is found by comparing at the next one.
+            visit.shared = True
         return visit
 
     def _open(self, visit: Visit) -> None:
@@ -77,14 +94,14 @@ class BaseSession(MutableMapping[str, Any]):
 
     def _look(self) -> Visit:
         visit = self._visit or self._first_look()
-        if visit.phase is Phase.LOST:
+        if visit.phase is _LOST:
             raise SessionEnded("this session was ended by another request, or it expired")
         return visit
 
     def _view(self) -> dict[str, Any]:
         visit = self._visit or self._first_look()
         view = visit.view
-        if view is None or visit.phase is Phase.LOST:
+        if view is None or visit.phase is _LOST:
             return self._look().data()
         return view
 
@@ -109,7 +126,7 @@ class BaseSession(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         visit = self._visit or self._first_look()
         view = visit.view
-        if view is None or visit.phase is Phase.LOST:
+        if view is None or visit.phase is _LOST:
             view = self._look().data()
         try:
             value = view[key]
@@ -401,7 +418,8 @@ class Session(BaseSession):
 
     def _end(self, reason: Literal["destroy", "logout"]) -> None:
         super()._end(reason)
-        run_now(self._lifecycle.end_now(self._look()))
+        if self._lifecycle.runtime.blocks:
+            run_now(self._lifecycle.end_now(self._look()))
 
     def save(self) -> None:
         """Save now, rather than when the response starts.
@@ -409,11 +427,20 @@ class Session(BaseSession):
         Raises `UnserializableValue`, `SessionTooLarge`, `TooManySessions`, `StoreError`, and
         `SessionEnded` where another request ended the session.
         """
+        self._must_block("save()")
         run_now(self._lifecycle.save(self._look()))
 
     def refresh(self) -> None:
         """Read the record again; unsaved changes stay. Raises `SessionEnded` if it is gone."""
+        self._must_block("refresh()")
         run_now(self._lifecycle.refresh(self._look()))
+
+    def _must_block(self, what: str) -> None:
+        if not self._lifecycle.runtime.blocks:
+            raise SessionError(
+                f"{what} is not possible here: this is the session of an ASGI middleware further"
+                " out, whose store is awaited; it is saved when the response starts and ends"
+            )
 
 
 class AsyncSession(BaseSession):
@@ -423,7 +450,11 @@ class AsyncSession(BaseSession):
     `await session.load()` first.
     """
 
+    _failure: StoreError | None = None
+
     def _open(self, visit: Visit) -> None:
+        if self._failure is not None:
+            raise self._failure
         if visit.candidates is None:
             self._lifecycle.identify(visit)
         if visit.verified and not visit.runtime.opens_inline:
@@ -441,12 +472,20 @@ class AsyncSession(BaseSession):
         return self
 
     async def prepare(self) -> None:
-        """Load ahead of the first use, which still decides whether the session counts as used."""
+        """Load ahead of the first use, which still decides whether the session counts as used.
+
+        What the store raises is kept for that first use: a page without a session needs no store.
+        """
         if self._prepared is None:
+            self._failure = None
             visit = self._new_visit()
             self._lifecycle.identify(visit)
             if visit.verified:
-                await self._lifecycle.open(visit)
+                try:
+                    await self._lifecycle.open(visit)
+                except StoreError as error:
+                    self._failure = error
+                    return
             self.__dict__.setdefault("_prepared", visit)
 
     async def save(self) -> None:
@@ -493,6 +532,19 @@ def attach(session: BaseSession, visit: Visit) -> None:
 def lifecycle_of(session: BaseSession) -> Lifecycle:
     """Return the lifecycle that serves the session; for adapters that meet one of another's."""
     return session._lifecycle  # pyright: ignore[reportPrivateUsage]
+
+
+def share(session: BaseSession, outer: BaseSession) -> None:
+    """Make the session another face of one that an adapter further out commits; before its use."""
+    session._outer = outer  # pyright: ignore[reportPrivateUsage]
+
+
+def headers_left(session: BaseSession) -> None:
+    """Take note that the response's headers are gone, looked at or not; for adapters."""
+    session._headers_left = True  # pyright: ignore[reportPrivateUsage]
+    for visit in (session._visit, session._prepared):  # pyright: ignore[reportPrivateUsage]
+        if visit is not None:
+            visit.response_started = True
 
 
 def do_not_renew(session: BaseSession) -> None:

@@ -1,21 +1,22 @@
 """A response body that is made while it is sent, so that the session may change on the way.
 
-For the adapters of synchronous servers: chunks pass through untouched and at once. Long streams keep
-the session alive; what changed is saved before the client can know that the body is complete.
+For the adapters of synchronous servers: chunks pass through untouched and at once. Long streams
+keep the session alive; what changed is saved before the client can know that the body is complete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from threading import Thread
 from typing import Any
 
 from coatcheck.drivers import run_now
 from coatcheck.lifecycle import Lifecycle
-from coatcheck.session import Session, visit_of
+from coatcheck.session import Session, headers_left, visit_of
 
 
 class StreamedBody:
-    """Iterates over the chunks of a body, and commits the session at its end.
+    """Iterates over the chunks of a body whose headers have left, and commits the session at its end.
 
     `length` is the Content-Length in bytes, if there is one: then the commit comes before the chunk
     that completes it, else before the iteration ends. `failed` says that the response is an error.
@@ -37,6 +38,7 @@ class StreamedBody:
         self._iterator: Iterator[Any] | None = None
         self._left = length
         self._failed = failed
+        headers_left(session)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -81,9 +83,23 @@ class StreamedBody:
 
 
 def commit_at_the_end(lifecycle: Lifecycle, session: Session, *, failed: bool) -> None:
-    """Save what was not committed yet, where no header and no error can reach the client any more."""
+    """Save what was not committed yet, where no header and no error can reach the client."""
     visit = visit_of(session)
     if visit is not None:
         visit.response_started = True
         if not lifecycle.idle(visit):
             run_now(lifecycle.commit_late(visit, failed=failed))
+
+
+def purge_aside(lifecycle: Lifecycle) -> None:
+    """Purge if that is due, and keep no response waiting for it."""
+    if not lifecycle.purge_is_due():
+        return
+    if getattr(lifecycle.runtime.wrapped, "never_blocks", False):
+        _purge(lifecycle)
+    else:
+        Thread(target=_purge, args=(lifecycle,), name="coatcheck-purge", daemon=True).start()
+
+
+def _purge(lifecycle: Lifecycle) -> None:
+    run_now(lifecycle.purge_if_due())

@@ -4,9 +4,9 @@ The order of the steps is what keeps the promises, whatever else is under way an
 
 1. Everything is encoded and size-checked. Nothing has happened.
 2. The user's index admits the new handle, if there is a user. No record stands behind it yet.
-3. The new record is created. Its ID is known to nobody, so a crash leaves the old session as it was.
+3. The new record is created. Its ID is known to nobody: a crash leaves the old session as it was.
 4. A compare-and-set replaces the old record by a tombstone. From here on the old ID is worth
-   nothing, and a request still in flight under it can neither write into the new record nor read it.
+   nothing, and a request still in flight under it can neither write nor read the new record.
    If others changed the old record first, their changes are merged into the new one, and again.
    If others replaced or ended it first, `regenerate` gives up; `login` is a sign-in of its own.
 5. The user's index confirms: nobody revoked the user since 2, nobody evicted the new session.
@@ -155,10 +155,8 @@ class _Succession:
         if index is None or self.user_id is None:
             return None
         limit = config.max_sessions_per_user
-        replaces = None
-        if self.old_identity is not None and self.old is not None:
-            if self.old.record.user_id == self.user_id:
-                replaces = self.old_identity.handle
+        same_user = self.old is not None and self.old.record.user_id == self.user_id
+        replaces = self.old_identity.handle if self.old_identity and same_user else None
         for attempt in (1, 2):
             admission = await index.admit(
                 self.user_id,
@@ -381,17 +379,18 @@ def _fresh(
     runtime: Runtime, identity: Identity, user_id: str | None, data: bytes, now: float
 ) -> Record:
     config = runtime.config
+    lifetime = config.lifetime
     return Record(
-        secret_hash=secret_hash(identity.secret),
-        user_id=user_id,
-        epoch=0,
-        created_at=now,
-        signed_in_at=None if user_id is None else now,
-        idle=config.expire,
-        deadline=None if config.lifetime is None else now + config.lifetime,
-        persistent=runtime.persistent,
-        codec=runtime.codec_number,
-        data=data,
+        secret_hash(identity.secret),
+        user_id,
+        0,
+        now,
+        None if user_id is None else now,
+        config.expire,
+        None if lifetime is None else now + lifetime,
+        runtime.persistent,
+        runtime.codec_number,
+        data,
     )
 
 

@@ -12,10 +12,10 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from coatcheck.errors import CorruptRecord
+from coatcheck.errors import CorruptRecord, UnserializableValue
 from coatcheck.events import ChangesDropped, RecordCorrupt
 from coatcheck.ids import Identity
 from coatcheck.record import Record, Tombstone, difference
@@ -43,8 +43,7 @@ class Phase(Enum):
     LOST = "another request ended it"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """The record as stored, as far as this request knows."""
 
     version: int
@@ -109,11 +108,13 @@ class Visit:
         "written",
     )
 
-    def __init__(self, runtime: Runtime, request: Request | None, begun: float) -> None:
+    def __init__(
+        self, runtime: Runtime, request: Request | None, begun: float, renew: bool = True
+    ) -> None:
         self.runtime = runtime
         self.request = request
         self.begun = begun
-        self.renew = True
+        self.renew = renew
         self.phase = Phase.UNOPENED
         self.fresh = True
         # What the client sent.
@@ -149,7 +150,7 @@ class Visit:
 
     @property
     def handle(self) -> str | None:
-        """The handle of the record that is, or will be, behind the session, if one is decided on."""
+        """The handle of the record that is, or will be, behind the session, if there is one."""
         identity = self.replacement.identity if self.replacement else self.identity
         return identity.handle if identity else None
 
@@ -183,20 +184,21 @@ class Visit:
         """Take note of the record as stored; the application's view is not changed by that."""
         self.held = held
         self.phase = Phase.STORED
-        runtime, record = self.runtime, held.record
-        if record.idle is None or held.expires_at is None or not runtime.config.slide:
+        _, expires_at, record = held
+        runtime, idle = self.runtime, record.idle
+        if idle is None or expires_at is None or not runtime.slides:
             self.touch_at = inf
         else:
-            self.touch_at = held.expires_at - record.idle + runtime.touch_interval(record.idle)
+            self.touch_at = expires_at - idle + runtime.touch_interval(idle)
 
     def adopt(self, held: Held) -> None:
         """Take over the record as stored, and make the application's view be it."""
         self.hold(held)
-        self.fresh = False
-        self.base = held.record.data
-        self.epoch = held.record.epoch
-        self.view = None
-        self.settle()
+        record = held.record
+        self.base = record.data
+        self.epoch = record.epoch
+        self.view = self.expiry = None
+        self.fresh = self.written = self.shared = self.cleared = False
 
     def settle(self) -> None:
         """Take note that nothing waits to be saved; values handed out may still change."""
@@ -239,9 +241,10 @@ class Visit:
                 return view
             runtime = self.runtime
             try:
-                codec = runtime.codec_of(held.record)
-                view = codec.decode(self.base)
-                if codec is not runtime.codec:
+                if held.record.codec == runtime.codec_number:
+                    view = runtime.codec.decode(self.base)
+                else:
+                    view = runtime.codec_of(held.record).decode(self.base)
                     self.base = runtime.codec.encode(view)
             except CorruptRecord as error:
                 runtime.emit(RecordCorrupt(self.handle or "", str(error)))
@@ -249,6 +252,13 @@ class Visit:
                 return self.data()
             self.view = view
         return view
+
+    def unchanged(self) -> bool:
+        """Say whether the values handed out still are what was last saved."""
+        try:
+            return self.view is None or self.runtime.codec.encode(self.view) == self.base
+        except UnserializableValue:
+            return False
 
     def changed_keys(self) -> Sequence[str]:
         """Name the keys whose changes have not been saved; every key where the view is broken."""
@@ -300,5 +310,5 @@ class Visit:
             self.phase = Phase.ENDED
 
     def amend(self, changes: Mapping[str, Any]) -> None:
-        """Note changed times: `idle`, `lifetime` (s or None), `least_lifetime` (s), `persistent`."""
+        """Note changed times: `idle`, `lifetime`, `least_lifetime` (s or None), `persistent`."""
         self.expiry = {**(self.expiry or {}), **changes}

@@ -27,7 +27,26 @@ OPTIONS: Final = (
     "secure",
 )
 
+_MOST_EXAMINED: Final = 256
+_SECURE_IS_OFF: Final = (
+    "the session cookie %r is sent without Secure, so that anybody on the way can take over the"
+    " session: serve https and leave the option secure at 'auto'"
+)
+_SERVER_SAYS_HTTP: Final = (
+    "the session cookie %r is sent without Secure, because the server says that the request came by"
+    " plain http. If a proxy ends TLS, let the server trust its X-Forwarded-Proto: Werkzeug's"
+    " ProxyFix(app.wsgi_app, x_proto=1), uvicorn --proxy-headers --forwarded-allow-ips=ADDRESS, or"
+    " gunicorn --forwarded-allow-ips=ADDRESS (forwarded_allow_ips in its settings file). Or set the"
+    " cookie option secure=True"
+)
 _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
+
+
+class _Everybody:
+    """A set that has everybody in it."""
+
+    def __contains__(self, client: object) -> bool:
+        return True
 
 
 class CookieState:
@@ -47,7 +66,7 @@ class CookieState:
     `coatcheck` logger: mostly a proxy ends TLS and the server does not know.
     """
 
-    __slots__ = ("_cookie", "_name", "_told")
+    __slots__ = ("_cookie", "_examined", "_name")
 
     vary: Sequence[str] = ("Cookie",)
     sends = True
@@ -67,7 +86,10 @@ class CookieState:
             raise ConfigurationError("expire and the option max_age are the same: give one of them")
         self._cookie = CookieTemplate(name, value_size=ID_LENGTH, **chosen)
         self._name = name
-        self._told = False
+        # Clients (or proxies) that need no look, or no second one, at how the cookie travels.
+        self._examined: set[str | None] | _Everybody = set()
+        if self._cookie.is_secure(https=False):
+            self._examined = _Everybody()
 
     @property
     def name(self) -> str:
@@ -103,8 +125,8 @@ class CookieState:
     ) -> None:
         """Set the cookie; `max_age` counts unless the option of that name is set."""
         https = request.scheme in _SECURE_SCHEMES
-        if not self._told and not self._cookie.is_secure(https=https):
-            self._tell_if_exposed(request)
+        if request.client not in self._examined and not self._cookie.is_secure(https=https):
+            self._examine(request)
         headers.add("Set-Cookie", self._cookie.set(session_id, max_age=max_age, https=https))
 
     def clear(self, request: Request, headers: ResponseHeaders, /, *, carried: str | None) -> None:
@@ -112,26 +134,20 @@ class CookieState:
         https = request.scheme in _SECURE_SCHEMES
         headers.add("Set-Cookie", self._cookie.delete(https=https))
 
-    def _tell_if_exposed(self, request: Request) -> None:
+    def _examine(self, request: Request) -> None:
+        """Look, once for each of a few hundred peers, whether the cookie goes out in the open."""
+        client = request.client
         if self._cookie.secure is False:
-            if not _is_local(request.client):
-                self._told = True
-                logger.warning(
-                    "the session cookie %r is sent without Secure, so that anybody on the way can"
-                    " take over the session: serve https and leave the option secure at 'auto'",
-                    self._name,
-                )
-        elif _claims_https(request) or not _is_local(request.client):
-            self._told = True
-            logger.warning(
-                "the session cookie %r is sent without Secure, because the server says that the"
-                " request came by plain http. If a proxy ends TLS, let the server trust its"
-                " X-Forwarded-Proto: Werkzeug's ProxyFix(app.wsgi_app, x_proto=1), uvicorn"
-                " --proxy-headers --forwarded-allow-ips=ADDRESS, or gunicorn"
-                " --forwarded-allow-ips=ADDRESS (forwarded_allow_ips in its settings file). Or set"
-                " the cookie option secure=True",
-                self._name,
-            )
+            exposed, remedy = not _is_local(client), _SECURE_IS_OFF
+        else:
+            exposed, remedy = not _is_local(client) or _claims_https(request), _SERVER_SAYS_HTTP
+        if exposed:
+            logger.warning(remedy, self._name)
+            self._examined = _Everybody()
+        elif isinstance(self._examined, set):
+            if len(self._examined) >= _MOST_EXAMINED:
+                self._examined.clear()
+            self._examined.add(client)
 
     def __repr__(self) -> str:
         return f"CookieState({self._name!r})"
