@@ -166,7 +166,7 @@ def unpack(payload: bytes) -> Content:
     """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make."""
     if payload[:1] == b"{":
         return _unpack_text(payload)
-    if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC or len(payload) < _GRAVE.size:
+    if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC or len(payload) < _HEAD_SIZE:
         raise CorruptRecord("the checksum does not match, or this is no record of ours")
     flags = payload[2]
     try:
