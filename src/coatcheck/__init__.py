@@ -1,0 +1,33 @@
+"""Server-side sessions that are the same session in Flask, WSGI, ASGI, and without a web."""
+
+from coatcheck.codecs import BinaryCodec as BinaryCodec
+from coatcheck.codecs import Codec as Codec
+from coatcheck.codecs import CustomType as CustomType
+from coatcheck.codecs import JSONCodec as JSONCodec
+from coatcheck.config import SessionConfig as SessionConfig
+from coatcheck.errors import CoatcheckError as CoatcheckError
+from coatcheck.errors import ConfigurationError as ConfigurationError
+from coatcheck.errors import CorruptRecord as CorruptRecord
+from coatcheck.errors import ResponseStarted as ResponseStarted
+from coatcheck.errors import SaveConflict as SaveConflict
+from coatcheck.errors import SessionEnded as SessionEnded
+from coatcheck.errors import SessionError as SessionError
+from coatcheck.errors import SessionNotLoaded as SessionNotLoaded
+from coatcheck.errors import SessionTooLarge as SessionTooLarge
+from coatcheck.errors import StoreError as StoreError
+from coatcheck.errors import TooManySessions as TooManySessions
+from coatcheck.errors import UnserializableValue as UnserializableValue
+from coatcheck.errors import WeakSecretWarning as WeakSecretWarning
+from coatcheck.manager import AsyncSessionManager as AsyncSessionManager
+from coatcheck.manager import SessionManager as SessionManager
+from coatcheck.record import MISSING as MISSING
+from coatcheck.session import AsyncSession as AsyncSession
+from coatcheck.session import Session as Session
+from coatcheck.state import BearerState as BearerState
+from coatcheck.state import CallbackState as CallbackState
+from coatcheck.state import CookieState as CookieState
+from coatcheck.state import FirstOf as FirstOf
+from coatcheck.state import HeaderState as HeaderState
+from coatcheck.state import State as State
+from coatcheck.store import open_async_store as open_async_store
+from coatcheck.store import open_store as open_store

@@ -12,7 +12,8 @@ Theory of operation. A request meets a session in one of these phases (`visit.Ph
 
 `open` and `commit` are the only ways in and out. All rules about them are here and in the three
 modules for what they do: `saving` (a record changes), `succession` (a record begins, or makes way
-for the next), `ending` (a record goes). They are coroutines; `drivers` says who drives them. Adapters
+for the next), `ending` (a record goes). They are coroutines; `drivers` says who drives them. The
+adapters
 call these methods and translate headers and statuses; they decide nothing.
 
 A commit happens before the headers leave, so that an error can still be shown and a new ID sent. A
