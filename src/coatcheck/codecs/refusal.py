@@ -32,7 +32,10 @@ class Refused(Exception):
 
     def under(self, key: Any) -> UnserializableValue:
         """Return the error for the caller, now that the session's own key is known."""
-        path = "".join(reversed((*self.steps, step(key))))
+        steps = self.steps[::-1]
+        if len(steps) > 16:
+            steps[8:] = ["..."]
+        path = step(key) + "".join(steps)
         return UnserializableValue(key if type(key) is str else step(key)[1:-1], path, self.reason)
 
 

@@ -115,8 +115,11 @@ def _write_moment(value: datetime | time) -> str:
         return value.isoformat() + suffix
     kind: type = type(zone)
     if isinstance(zone, timezone) and kind is timezone:
-        name = zone.tzname(None)
-        if name != timezone(zone.utcoffset(None)).tzname(None):
+        offset, name = zone.utcoffset(None), zone.tzname(None)
+        if offset.microseconds:
+            # CPython's `fromisoformat` reads an offset below one second as UTC.
+            raise Refused("its UTC offset is not whole seconds: use one that is")
+        if name != timezone(offset).tzname(None):
             suffix += f"({name})"
         return value.isoformat() + suffix
     if isinstance(zone, ZoneInfo) and kind is ZoneInfo:
