@@ -10,12 +10,13 @@ from coatcheck.drivers import run_now
 from coatcheck.ending import end_record
 from coatcheck.errors import ConfigurationError
 from coatcheck.events import SessionDestroyed, SessionRevoked
+from coatcheck.face import attach
 from coatcheck.ids import Identity
 from coatcheck.lifecycle import Lifecycle, purge_all
 from coatcheck.options import Options
 from coatcheck.request import PlainRequest
 from coatcheck.runtime import Runtime
-from coatcheck.session import AsyncSession, BaseSession, Session, attach
+from coatcheck.session import AsyncSession, BaseSession, Session
 from coatcheck.state import CallbackState
 from coatcheck.store.protocol import AsyncStore, AsyncUserIndex, Store, check_key
 from coatcheck.succession import begin

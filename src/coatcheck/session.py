@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable
 from datetime import timedelta
-from difflib import get_close_matches
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal
 
 from coatcheck.checks import Duration, seconds, seconds_or_never
 from coatcheck.drivers import run_now
-from coatcheck.errors import (
-    ResponseStarted,
-    SessionEnded,
-    SessionError,
-    SessionNotLoaded,
-    StoreError,
-)
-from coatcheck.lifecycle import Lifecycle
-from coatcheck.request import Request
-from coatcheck.visit import IMMUTABLE, Phase, Replacement, Visit
+from coatcheck.errors import SessionError, SessionNotLoaded, StoreError
+from coatcheck.face import visit_of
+from coatcheck.mapping import SessionMapping
+from coatcheck.visit import Phase, Replacement, Visit
 
 
 class _Unset:
@@ -30,219 +23,15 @@ class _Unset:
 
 
 _UNSET: Final = _Unset()
-_UNOPENED: Final = Phase.UNOPENED
-_LOST: Final = Phase.LOST
-_NO_DEFAULT: Final = _Unset()
 MAX_USER_ID: Final = 1024
 
 
-class BaseSession(MutableMapping[str, Any]):
+class BaseSession(SessionMapping):
     """The part of a session without I/O. Use it through `Session` or `AsyncSession`.
 
-    Keys are strings; values are what the codec can keep. Nested changes are seen. Nothing is loaded
-    before the first use. After the first load a session belongs to one thread or task at a time.
+    Nothing is loaded before the first use. After the first load a session belongs to one thread or
+    task at a time.
     """
-
-    # Class attributes for what most requests never set: an untouched session must cost nothing.
-    _visit: Visit | None = None
-    _prepared: Visit | None = None
-    _outer: BaseSession | None = None
-    _renew = True
-    _headers_left = False
-
-    def __init__(
-        self, lifecycle: Lifecycle, native: Any = None, view: Callable[[Any], Request] | None = None
-    ) -> None:
-        """Make the session of one request; adapters and managers do this, applications never.
-
-        `native` is the environ or scope, and `view` makes a `Request` of it once that is needed.
-        """
-        self._lifecycle = lifecycle
-        self._native = native
-        self._request_view = view
-        self._begun = lifecycle.runtime.clock()
-
-    # Opening
-
-    def _first_look(self) -> Visit:
-        """Open the session at its first use. Of several threads that do so at once, one wins."""
-        visit = self._prepared
-        if visit is None:
-            visit = self._new_visit() if self._outer is None else self._visit_of_outer(self._outer)
-        if visit.phase is _UNOPENED:
-            self._open(visit)
-        winner: Visit = self.__dict__.setdefault("_visit", visit)
-        return winner
-
-    def _new_visit(self) -> Visit:
-        view = self._request_view
-        request = None if view is None else view(self._native)
-        visit = Visit(self._lifecycle.runtime, request, self._begun, self._renew)
-        visit.response_started = self._headers_left
-        return visit
-
-    def _visit_of_outer(self, outer: BaseSession) -> Visit:
-        visit = outer._visit or outer._first_look()
-        if isinstance(outer, AsyncSession):
-            # It may be committed on the event loop while a change is made in this thread. Whatever
-            # the commit misses then is found by comparing at the next one.
-            visit.shared = True
-        return visit
-
-    def _open(self, visit: Visit) -> None:
-        raise NotImplementedError
-
-    def _look(self) -> Visit:
-        visit = self._visit or self._first_look()
-        if visit.phase is _LOST:
-            raise SessionEnded("this session was ended by another request, or it expired")
-        return visit
-
-    def _view(self) -> dict[str, Any]:
-        visit = self._visit or self._first_look()
-        view = visit.view
-        if view is None or visit.phase is _LOST:
-            return self._look().data()
-        return view
-
-    def _changing(self) -> Visit:
-        """Return the visit, for a change; raises where no change can be kept."""
-        visit = self._look()
-        if visit.phase is Phase.ENDED:
-            raise SessionEnded("this session was destroyed: a destroyed session takes no changes")
-        if visit.response_started and visit.phase is Phase.NEW:
-            self._needs_header(visit, "storing something in a new session")
-        return visit
-
-    def _needs_header(self, visit: Visit, what: str) -> None:
-        if visit.response_started and visit.runtime.state.sends:
-            raise ResponseStarted(
-                f"{what} needs a response header, and the headers have left: do it before the"
-                " response starts, for example before the first chunk of a stream is made"
-            )
-
-    # The mapping
-
-    def __getitem__(self, key: str) -> Any:
-        visit = self._visit or self._first_look()
-        view = visit.view
-        if view is None or visit.phase is _LOST:
-            view = self._look().data()
-        try:
-            value = view[key]
-        except KeyError:
-            raise KeyError(_missing(key, view)) from None
-        if value.__class__ not in IMMUTABLE:
-            visit.shared = True
-        return value
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key.__class__ is not str:
-            raise TypeError(f"session keys are strings, not {type(key).__name__}: write str(key)")
-        visit = self._changing()
-        view = visit.view
-        (visit.data() if view is None else view)[key] = value
-        visit.written = True
-        if value.__class__ not in IMMUTABLE:
-            visit.shared = True
-
-    def __delitem__(self, key: str) -> None:
-        visit = self._changing()
-        view = visit.data()
-        if key not in view:
-            raise KeyError(_missing(key, view))
-        del view[key]
-        visit.written = True
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._view())
-
-    def __len__(self) -> int:
-        return len(self._view())
-
-    def __bool__(self) -> bool:
-        return bool(self._view())
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._view()
-
-    def get(self, key: str, /, default: Any = None) -> Any:
-        """Return the value of the key, or `default`."""
-        value = self._view().get(key, default)
-        if value.__class__ not in IMMUTABLE:
-            self._look().shared = True
-        return value
-
-    def pop(self, key: str, /, default: Any = _NO_DEFAULT) -> Any:
-        """Remove the key and return its value; without a default a missing key is a `KeyError`."""
-        visit = self._changing()
-        view = visit.data()
-        if key in view:
-            visit.written = True
-            return view.pop(key)
-        if default is _NO_DEFAULT:
-            raise KeyError(_missing(key, view))
-        return default
-
-    def setdefault(self, key: str, default: Any = None, /) -> Any:
-        """Return the value of the key, after storing `default` there if it was missing."""
-        if key not in self._view():
-            self[key] = default
-        return self[key]
-
-    def update(self, other: Any = (), /, **values: Any) -> None:
-        """Set every key of a mapping, of pairs, or of keywords; all of them or, on error, none."""
-        new: dict[str, Any] = dict(other, **values)
-        for key in new:
-            if key.__class__ is not str:
-                raise TypeError(
-                    f"session keys are strings, not {type(key).__name__}: write str(key)"
-                )
-        visit = self._changing()
-        visit.data().update(new)
-        visit.written = visit.shared = True
-
-    def clear(self) -> None:
-        """Empty the data; ID and user stay. What other requests have in flight is dropped."""
-        visit = self._changing()
-        visit.data().clear()
-        visit.written = visit.cleared = True
-
-    def copy(self) -> dict[str, Any]:
-        """Return the data as a plain dict."""
-        self._look().shared = True
-        return dict(self._view())
-
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return self.copy() | dict(other)
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(other) | self.copy()
-
-    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> BaseSession:
-        self.update(other)
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, BaseSession):
-            return self is other
-        return self._view() == other
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        visit = self._visit
-        if visit is None:
-            return f"<{type(self).__name__} unopened>"
-        return f"<{type(self).__name__} {visit.phase.name.lower()} handle={visit.handle}>"
-
-    def _refuse(self, *_: object) -> NoReturn:
-        raise TypeError(
-            "a session cannot be copied or pickled, for it stands for one request: take its data"
-            " with session.copy()"
-        )
-
-    __copy__ = __deepcopy__ = __reduce__ = __reduce_ex__ = _refuse
 
     # Identity and times
 
@@ -450,6 +239,7 @@ class AsyncSession(BaseSession):
     `await session.load()` first.
     """
 
+    _on_event_loop = True
     _failure: StoreError | None = None
 
     def _open(self, visit: Visit) -> None:
@@ -519,39 +309,6 @@ class SessionIDText:
         return f"<session ID, handle={visit.handle if visit else None}>"
 
 
-def visit_of(session: BaseSession) -> Visit | None:
-    """Return the visit behind a session that was looked at, for adapters; else `None`."""
-    return session._visit  # pyright: ignore[reportPrivateUsage]
-
-
-def attach(session: BaseSession, visit: Visit) -> None:
-    """Make the session a face of a visit that is open already; for managers."""
-    session._visit = visit  # pyright: ignore[reportPrivateUsage]
-
-
-def lifecycle_of(session: BaseSession) -> Lifecycle:
-    """Return the lifecycle that serves the session; for adapters that meet one of another's."""
-    return session._lifecycle  # pyright: ignore[reportPrivateUsage]
-
-
-def share(session: BaseSession, outer: BaseSession) -> None:
-    """Make the session another face of one that an adapter further out commits; before its use."""
-    session._outer = outer  # pyright: ignore[reportPrivateUsage]
-
-
-def headers_left(session: BaseSession) -> None:
-    """Take note that the response's headers are gone, looked at or not; for adapters."""
-    session._headers_left = True  # pyright: ignore[reportPrivateUsage]
-    for visit in (session._visit, session._prepared):  # pyright: ignore[reportPrivateUsage]
-        if visit is not None:
-            visit.response_started = True
-
-
-def do_not_renew(session: BaseSession) -> None:
-    """Let this request not count as activity; for adapters, before the session is used."""
-    session._renew = False  # pyright: ignore[reportPrivateUsage]
-
-
 def _check_user_id(user_id: object) -> None:
     if not isinstance(user_id, str):
         raise TypeError(f"user_id is a string, not {type(user_id).__name__}: write str(user.id)")
@@ -561,9 +318,3 @@ def _check_user_id(user_id: object) -> None:
         raise ValueError("user_id has a lone surrogate, which no store can keep") from None
     if not 0 < size <= MAX_USER_ID:
         raise ValueError(f"user_id has {size} bytes; it takes 1 to {MAX_USER_ID}")
-
-
-def _missing(key: object, view: Mapping[str, Any]) -> str:
-    near = get_close_matches(key, view, n=1) if isinstance(key, str) else []
-    hint = f": did you mean {near[0]!r}?" if near else ""
-    return f"{key!r} is not in the session{hint}"

@@ -11,8 +11,9 @@ from threading import Thread
 from typing import Any
 
 from coatcheck.drivers import run_now
+from coatcheck.face import headers_left, visit_of
 from coatcheck.lifecycle import Lifecycle
-from coatcheck.session import Session, headers_left, visit_of
+from coatcheck.session import Session
 
 
 class StreamedBody:

@@ -17,13 +17,10 @@ Where 4 or 5 fail, the new record is removed again, no cookie leaves, and somebo
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import Final
 
-from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-
 from coatcheck.ending import end_record
-from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
+from coatcheck.errors import StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
     KeyOverwritten,
@@ -40,17 +37,15 @@ from coatcheck.record import (
     difference,
     merge,
     restrict,
-    unpack,
 )
 from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, encode, save
-from coatcheck.store.protocol import ADMISSION_GRACE, Admitted, Conflict, Stored, Updated
+from coatcheck.store.protocol import ADMISSION_GRACE, Admitted, Conflict, Updated
+from coatcheck.tombstone import content_of, follow, tombstone_for
 from coatcheck.visit import Held, Phase, Replacement, Visit
 
 MAX_COLLISIONS: Final = 3
 """How many new handles are tried; a second collision of 128 random bits means broken randomness."""
-MAX_CHAIN: Final = 10
-"""How many replacements in a row a request in flight is followed through."""
 
 
 async def begin(visit: Visit) -> None:
@@ -177,15 +172,7 @@ class _Succession:
         runtime, visit = self.runtime, self.visit
         if self.old is None or self.old_identity is None:
             return True
-        grave = Tombstone(
-            self.old.record.secret_hash,
-            self.old.record.user_id,
-            self.now,
-            self.change.identity.handle,
-            aes_key_wrap(self.old_identity.secret, self.change.identity.secret)
-            if self.old_identity.secret
-            else bytes(24),
-        )
+        grave = tombstone_for(self.old.record, self.old_identity, self.change.identity, self.now)
         payload = runtime.pack(grave)
         while True:
             outcome = await runtime.store.update(
@@ -196,7 +183,7 @@ class _Succession:
             )
             if isinstance(outcome, Updated):
                 return True
-            content = _content(outcome.current) if isinstance(outcome, Conflict) else None
+            content = content_of(outcome.current) if isinstance(outcome, Conflict) else None
             if not isinstance(outcome, Conflict) or not isinstance(content, Record):
                 return await self._found_replaced(content)
             self.old = Held(outcome.current.version, outcome.current.expires_at, content)
@@ -311,7 +298,7 @@ async def heal(runtime: Runtime, user_id: str) -> None:
     for entry in await index.entries(user_id):
         if now - entry.admitted_at > ADMISSION_GRACE:
             stored = await runtime.store.get(entry.key)
-            content = _content(stored) if stored else None
+            content = content_of(stored) if stored else None
             if not isinstance(content, Record) or content.ended(now):
                 await index.forget(user_id, entry.key)
 
@@ -326,7 +313,7 @@ async def _adopt(
     saved there.
     """
     runtime = visit.runtime
-    found = await _follow(runtime, old, grave)
+    found = await follow(runtime, old, grave)
     if found is None or found[1].record.user_id != change.user_id:
         return False
     identity, held = found
@@ -341,38 +328,6 @@ async def _adopt(
     if visit.phase is Phase.STORED:
         visit.must_issue = True
     return True
-
-
-async def _follow(
-    runtime: Runtime, identity: Identity, grave: Tombstone
-) -> tuple[Identity, Held] | None:
-    """Follow tombstones to the live session at their end, unwrapping its secret on the way."""
-    for _ in range(MAX_CHAIN):
-        try:
-            secret = aes_key_unwrap(identity.secret, grave.wrapped)
-        except (InvalidUnwrap, ValueError):
-            return None
-        identity = Identity(grave.successor, secret)
-        stored = await runtime.store.get(identity.handle)
-        content = _content(stored) if stored else None
-        if (
-            stored is None
-            or content is None
-            or not compare_digest(content.secret_hash, secret_hash(secret))
-        ):
-            return None
-        if isinstance(content, Record):
-            live = not content.ended(runtime.clock())
-            return (identity, Held(stored.version, stored.expires_at, content)) if live else None
-        grave = content
-    return None
-
-
-def _content(stored: Stored) -> Content | None:
-    try:
-        return unpack(stored.payload)
-    except CorruptRecord:
-        return None
 
 
 def _fresh(

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
 from coatcheck.events import ChangesDropped, Event
+from coatcheck.face import visit_of
 from coatcheck.ids import Identity
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.options import Options
@@ -16,7 +17,7 @@ from coatcheck.record import Content, Record, unpack
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.runtime import Runtime
-from coatcheck.session import Session, visit_of
+from coatcheck.session import Session
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import (
     Admission,

@@ -13,7 +13,7 @@ class State(Protocol):
 
     @property
     def vary(self) -> Sequence[str]:
-        """The request headers that it reads, for `Vary`: `("Cookie",)`, `("Authorization",)`, ..."""
+        """The request headers that it reads, for `Vary`, such as `("Cookie",)`."""
         ...
 
     @property

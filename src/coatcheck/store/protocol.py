@@ -20,9 +20,9 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 DEFAULT_NAMESPACE: Final = "coatcheck"
 GARBAGE_AFTER: Final = 120.0
-"""Seconds past its deadline for which an expired record is left in place before `purge` takes it."""
+"""Seconds for which an expired record is left in place before `purge` takes it."""
 ADMISSION_GRACE: Final = 30.0
-"""Seconds for which an index entry without a record is taken for a session that is being created."""
+"""Seconds for which an index entry without a record is a session that is being created."""
 
 _HEX: Final = "0123456789abcdef"
 
@@ -137,14 +137,21 @@ class UserIndex(Protocol):
         ...
 
     def admit(
-        self, user_id: str, key: str, /, *, limit: int | None, evict: bool, replaces: str | None = None
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
     ) -> Admission:
         """Enter `key`, before its record is created.
 
         Counted against `limit` are the entries that are not marked as evicted and are not
         `replaces`. At the limit the oldest ones are marked (`evict`) or the call is `Refused`. The
         order is that of admissions, by a counter of the index's own, never by a clock. An entry
-        older than `ADMISSION_GRACE` whose record is not live need not be counted and may be removed.
+        older than `ADMISSION_GRACE` whose record is not live need not be counted and may go.
         """
         ...
 
@@ -176,7 +183,7 @@ class Purges(Protocol):
         ...
 
     def claim_purge(self, interval: float, /) -> bool:
-        """Say whether the caller is the one, among all processes, to purge in this `interval` (s)."""
+        """Say whether the caller, of all processes, is to purge in this `interval` (s)."""
         ...
 
 
@@ -184,7 +191,9 @@ class Purges(Protocol):
 class Scans(Protocol):
     """A store whose live keys can be listed, page by page, in bounded memory."""
 
-    def scan(self, cursor: str | None = None, /, *, count: int = 1000) -> tuple[Sequence[str], str | None]:
+    def scan(
+        self, cursor: str | None = None, /, *, count: int = 1000
+    ) -> tuple[Sequence[str], str | None]:
         """Return some keys and the cursor of the next page, `None` after the last.
 
         A record that is live from the first page to the last is returned at least once.
@@ -233,7 +242,14 @@ class AsyncUserIndex(Protocol):
         ...
 
     async def admit(
-        self, user_id: str, key: str, /, *, limit: int | None, evict: bool, replaces: str | None = None
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
     ) -> Admission:
         """See `UserIndex.admit`."""
         ...

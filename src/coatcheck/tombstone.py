@@ -1,0 +1,62 @@
+"""Tombstones: what keeps a replaced session's ID from being used, and leads on who may follow.
+
+The successor's secret lies in one wrapped under the old secret (AES key wrap, RFC 3394), of which
+the store has only a hash: a stolen store does not open it, and who holds the old ID does.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import Final
+
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from coatcheck.errors import CorruptRecord
+from coatcheck.ids import Identity, secret_hash
+from coatcheck.record import Content, Record, Tombstone, unpack
+from coatcheck.runtime import Runtime
+from coatcheck.store.protocol import Stored
+from coatcheck.visit import Held
+
+MAX_CHAIN: Final = 10
+"""How many replacements in a row a request in flight is followed through."""
+_NO_WAY_ON: Final = bytes(24)
+
+
+def tombstone_for(record: Record, old: Identity, new: Identity, now: float) -> Tombstone:
+    """Make what takes the place of the record; without the old secret nobody can follow it."""
+    wrapped = aes_key_wrap(old.secret, new.secret) if old.secret else _NO_WAY_ON
+    return Tombstone(record.secret_hash, record.user_id, now, new.handle, wrapped)
+
+
+async def follow(
+    runtime: Runtime, identity: Identity, grave: Tombstone
+) -> tuple[Identity, Held] | None:
+    """Follow tombstones to the live session at their end, unwrapping its secret on the way."""
+    for _ in range(MAX_CHAIN):
+        try:
+            secret = aes_key_unwrap(identity.secret, grave.wrapped)
+        except (InvalidUnwrap, ValueError):
+            return None
+        identity = Identity(grave.successor, secret)
+        stored = await runtime.store.get(identity.handle)
+        content = content_of(stored) if stored else None
+        if (
+            stored is None
+            or content is None
+            or not compare_digest(content.secret_hash, secret_hash(secret))
+        ):
+            return None
+        if isinstance(content, Record):
+            live = not content.ended(runtime.clock())
+            return (identity, Held(stored.version, stored.expires_at, content)) if live else None
+        grave = content
+    return None
+
+
+def content_of(stored: Stored) -> Content | None:
+    """Return what the store handed out, understood; `None` for what is no record of ours."""
+    try:
+        return unpack(stored.payload)
+    except CorruptRecord:
+        return None
