@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from coatcheck.clock import Clock
 from coatcheck.drivers import CalledIndex, CalledPurges, CalledScans, Threaded, in_thread
+from coatcheck.store.file import FileStore
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import DEFAULT_NAMESPACE
 from coatcheck.testing import (
@@ -20,8 +23,8 @@ from coatcheck.testing import (
     ManualClock,
     StoreContract,
 )
+from coatcheck.testing.store_cases.base import OtherProcess
 from tests.stores.reference import Backend, ReferenceStore
-
 
 C = TypeVar("C", bound=type[object])
 
@@ -91,6 +94,23 @@ class TestMemoryStore(StoreContract):
             return stores.setdefault(namespace, MemoryStore(namespace=namespace, clock=clock))
 
         return make
+
+
+class TestFileStore(StoreContract):
+    """Records in files."""
+
+    @pytest.fixture
+    def make_store(self, tmp_path: Path, clock: ManualClock) -> MakeStore:
+        now = clock
+
+        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> FileStore:
+            return FileStore(tmp_path / "sessions", namespace=namespace, clock=clock)
+
+        return make
+
+    @pytest.fixture
+    def other_process(self, tmp_path: Path) -> OtherProcess:
+        return functools.partial(FileStore, tmp_path / "sessions")
 
 
 class Suspending(Threaded):

@@ -137,7 +137,7 @@ class SteppedDriver:
         return [thread.result() for thread in threads]
 
     def points(self, store: AsyncStore, /) -> Iterator[Point]:
-        """Yield a point for each line of the store's own code that an operation comes to."""
+        """Yield a point for each line of the store's package that an operation comes to."""
         files = _source_files(_wrapped(store))
         for number in range(MOST_POINTS):
             point = _TracedPoint(files, number)
@@ -226,7 +226,12 @@ def _wrapped(store: AsyncStore) -> Store:
 
 
 def _source_files(store: Store) -> frozenset[str]:
-    """Return the files in which the class of the store and its bases are written."""
-    modules = (sys.modules.get(base.__module__) for base in type(store).__mro__)
-    names = (getattr(module, "__file__", None) for module in modules)
-    return frozenset(name for name in names if name is not None)
+    """Return the files of the store's class, of its bases, and of the packages they lie in."""
+    files: set[str] = set()
+    own = {base.__module__ for base in type(store).__mro__} - {"builtins", "typing"}
+    packages = tuple(f"{name.rpartition('.')[0]}." for name in own if "." in name)
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and (name in own or name.startswith(packages)):
+            files.add(file)
+    return frozenset(files)

@@ -28,10 +28,10 @@ from coatcheck.testing.store_cases.base import handle
 
 Run = Callable[[Callable[[], Any]], Any]
 
-KEYS = st.integers(0, 2)
+KEYS = st.integers(0, 1)
 VERSIONS = st.integers(0, 4)
 PAYLOADS = st.binary(max_size=40)
-LIFETIMES = st.one_of(st.none(), st.integers(1, 400), st.floats(0.25, 400, allow_nan=False))
+LIFETIMES = st.one_of(st.none(), st.integers(1, 900), st.floats(0.25, 900, allow_nan=False))
 
 
 def search(
@@ -72,7 +72,7 @@ class _StoreMachine(RuleBasedStateMachine):
         self._store = store
         self._clock = clock
         self._run = run
-        self._keys = [handle(3 * example + number) for number in range(3)]
+        self._keys = [handle(2 * example + number) for number in range(2)]
         self._model: dict[str, Stored] = {}
 
     def _live(self, key: str) -> Stored | None:
@@ -100,14 +100,19 @@ class _StoreMachine(RuleBasedStateMachine):
         if free:
             self._model[key] = Stored(1, deadline, payload)
 
-    @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES, version=st.none() | VERSIONS)
-    def update(
-        self, number: int, payload: bytes, lifetime: float | None, version: int | None
+    @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES)
+    def update(self, number: int, payload: bytes, lifetime: float | None) -> None:
+        current = self._live(self._keys[number])
+        self._update(self._keys[number], payload, lifetime, current.version if current else 1)
+
+    @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES, version=VERSIONS)
+    def update_of_any_version(
+        self, number: int, payload: bytes, lifetime: float | None, version: int
     ) -> None:
-        key, deadline = self._keys[number], self._deadline(lifetime)
-        current = self._live(key)
-        # Most updates are of the version that stands: else the machine would meet conflicts only.
-        base = version if version is not None else current.version if current else 1
+        self._update(self._keys[number], payload, lifetime, version)
+
+    def _update(self, key: str, payload: bytes, lifetime: float | None, base: int) -> None:
+        current, deadline = self._live(key), self._deadline(lifetime)
         wanted: UpdateOutcome
         if current is None:
             wanted = Gone()

@@ -109,20 +109,19 @@ class PurgeCases(Cases):
         """Wherever a create takes an expired record's key during a purge, its record stands."""
         purges = self.purges(driver, store)
         for number, point in enumerate(driver.points(store)):
-            key = handle(number)
-            await store.create(key, b"old", expires_at=clock() + 10, user_id="ann")
+            await store.create(KEY, b"old", expires_at=clock() + 10, user_id="ann")
             clock.advance(HOUR)
             deadline = clock() + DAY
             _removed, created = await point.meet(
                 purges.purge,
-                functools.partial(store.create, key, b"new", expires_at=deadline, user_id="bob"),
+                functools.partial(store.create, KEY, b"new", expires_at=deadline, user_id="bob"),
             )
             equal(created, True, f"an expired record gives way (point {number})")
-            record = await store.get(key)
+            record = await store.get(KEY)
             equal(
                 record, Stored(1, deadline, b"new"), f"purge spares what is live (point {number})"
             )
-            await store.delete(key)
+            await store.delete(KEY)
 
     async def test_16_one_claims_the_purge(
         self, open_store: OpenStore, store: AsyncStore, clock: ManualClock, driver: Driver

@@ -1,0 +1,188 @@
+"""The records of a file store: one file each, a header line and the payload."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from coatcheck.clock import Clock
+from coatcheck.errors import CorruptRecord
+from coatcheck.store.file import header as headers
+from coatcheck.store.file.folder import Folder, begin_to_read, read
+from coatcheck.store.file.header import Header
+from coatcheck.store.protocol import (
+    GARBAGE_AFTER,
+    Conflict,
+    Gone,
+    Stored,
+    Updated,
+    UpdateOutcome,
+)
+
+_IS_KEY: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Records:
+    """The records in a folder. Whatever the system refuses is an `OSError` here."""
+
+    def __init__(self, folder: Folder, clock: Clock) -> None:
+        self.folder = folder
+        self._clock = clock
+
+    def get(self, key: str) -> Stored | None:
+        """Return the live record; raise `CorruptRecord` for a file not ours or not whole."""
+        try:
+            return self._read(key)
+        except CorruptRecord:
+            # A touch writes the header in its place. Whoever reads in the middle of that may see
+            # some old and some new bytes: the checksum tells, and the lock is held meanwhile.
+            with self.folder.locked(key[:2]):
+                return self._read(key)
+
+    def create(
+        self, key: str, payload: bytes, expires_at: float | None, user_id: str | None
+    ) -> bool:
+        """Insert at version 1, unless a live record or a file not of ours is there."""
+        header = headers.begin(key, payload, expires_at, user_id)
+        with self.folder.locked(key[:2]):
+            try:
+                old = self._header(key)
+            except CorruptRecord:
+                return False
+            if old is not None and self._is_live(old):
+                return False
+            self.folder.replace(key, headers.encode(header) + payload)
+            return True
+
+    def update(
+        self, key: str, payload: bytes, version: int, expires_at: float | None
+    ) -> UpdateOutcome:
+        """Replace payload and deadline if the live record still has `version`."""
+        with self.folder.locked(key[:2]):
+            try:
+                header = self._header(key)
+                if header is None or not self._is_live(header):
+                    return Gone()
+                if header.version != version:
+                    current = self._read(key)
+                    return Gone() if current is None else Conflict(current)
+            except CorruptRecord:
+                return Gone()
+            header = headers.follow(header, payload, expires_at)
+            self.folder.replace(key, headers.encode(header) + payload)
+            return Updated(header.version)
+
+    def touch(self, key: str, version: int, expires_at: float) -> bool:
+        """Move the deadline of exactly `version` forward."""
+        with self.folder.locked(key[:2]):
+            try:
+                descriptor = self.folder.open_for_change(key)
+                if descriptor is None:
+                    return False
+                try:
+                    header = _decode(key, begin_to_read(descriptor))[0]
+                    if header.version != version or not self._is_live(header):
+                        return False
+                    if header.expires_at is not None and header.expires_at < expires_at:
+                        # The new line is as long as the old one, and one call writes it. What a
+                        # reader sees meanwhile is told in `get`.
+                        line = headers.encode(header._replace(expires_at=expires_at))
+                        os.pwrite(descriptor, line, 0)
+                    return True
+                finally:
+                    os.close(descriptor)
+            except CorruptRecord:
+                return False
+
+    def delete(self, key: str) -> tuple[Stored | None, str | None]:
+        """Remove a record; return it, if it was live, and whose it was. Leave other files alone."""
+        with self.folder.locked(key[:2]):
+            try:
+                header = self._header(key)
+            except CorruptRecord:
+                header = None
+            if header is None:
+                return None, None
+            try:
+                removed = self._read(key)
+            except CorruptRecord:
+                # Ours, with a damaged payload: nobody could read it, and it goes all the same.
+                removed = None
+            self.folder.remove(key)
+            return removed, header.user_id
+
+    def lives(self, name: str) -> bool:
+        """Say whether a file is a live record."""
+        header = self._peek(name)
+        return header is not None and self._is_live(header)
+
+    def is_garbage(self, name: str) -> bool:
+        """Say whether a file is a record that expired long ago."""
+        return self._is_garbage(self._peek(name))
+
+    def collect(self, name: str) -> tuple[bool, str | None]:
+        """Remove a record that expired long ago; say whether it was one, and whose."""
+        with self.folder.locked(name[:2]):
+            header = self._header(name)
+            if header is None or not self._is_garbage(header):
+                return False, None
+            self.folder.remove(name)
+            return True, header.user_id
+
+    def _is_live(self, header: Header) -> bool:
+        return header.expires_at is None or self._clock() < header.expires_at
+
+    def _is_garbage(self, header: Header | None) -> bool:
+        if header is None or header.expires_at is None:
+            return False
+        return self._clock() - header.expires_at >= GARBAGE_AFTER
+
+    def _read(self, key: str) -> Stored | None:
+        """Return the live record; raise `CorruptRecord` for what is not whole."""
+        descriptor = self.folder.open(key)
+        if descriptor is None:
+            return None
+        try:
+            data = read(descriptor)
+        finally:
+            os.close(descriptor)
+        header, begin = _decode(key, data)
+        if header.expires_at is not None and self._clock() >= header.expires_at:
+            return None
+        payload = data[begin:]
+        if len(payload) != header.size or headers.checksum(payload) != header.checksum:
+            raise CorruptRecord("the payload in the file is damaged")
+        return Stored(header.version, header.expires_at, payload)
+
+    def _header(self, key: str) -> Header | None:
+        """Return the header of a record, live or not, without reading the payload."""
+        descriptor = self.folder.open(key)
+        if descriptor is None:
+            return None
+        try:
+            return _decode(key, begin_to_read(descriptor))[0]
+        finally:
+            os.close(descriptor)
+
+    def _peek(self, name: str) -> Header | None:
+        """Return the header of a record; `None` for whatever is none."""
+        if not _IS_KEY.fullmatch(name):
+            return None
+        try:
+            try:
+                return self._header(name)
+            except CorruptRecord:
+                # Perhaps a touch was under way, as in `get`.
+                with self.folder.locked(name[:2]):
+                    return self._header(name)
+        except CorruptRecord:
+            return None
+
+
+def _decode(key: str, data: bytes) -> tuple[Header, int]:
+    """Return the header at the beginning of a file, and where the payload begins."""
+    end = data.find(b"\n", 0, headers.LIMIT)
+    if end < 0:
+        raise CorruptRecord("the file does not begin with a header")
+    return headers.decode(key, data[:end]), end + 1
