@@ -288,8 +288,9 @@ def merge(
 ) -> Merged:
     """Apply what changed between `base` and `mine` onto `theirs`, key by key.
 
-    A removed key is a change like any other. Where both changed a key differently, its resolver
-    decides; without one, mine wins. What a resolver raises passes through.
+    A removed key is a change like any other. Where both changed a key, its resolver decides, of
+    equal changes too: two requests that both count from 1 to 2 make 3. Without one, mine wins.
+    What a resolver raises passes through.
     """
     base_values, old = _values(codec, base)
     mine_values, new = _values(codec, mine)
@@ -298,11 +299,12 @@ def merge(
     overwritten: list[str] = []
     for key in {**old, **new}:
         before, after, now = old.get(key), new.get(key), current.get(key)
-        if before == after or after == now:
+        resolver = resolve.get(key)
+        if before == after or (after == now and resolver is None):
             continue
         value = mine_values.get(key, MISSING)
         if now != before:
-            if resolver := resolve.get(key):
+            if resolver is not None:
                 value = resolver(base_values.get(key, MISSING), value, merged.get(key, MISSING))
             else:
                 overwritten.append(key)
