@@ -199,11 +199,14 @@ class Lifecycle:
                 self._tell(visit)
 
     async def commit_late(self, visit: Visit, *, failed: bool = False) -> None:
-        """Commit where nobody can be reached any more: what fails becomes an event."""
+        """Commit where nobody can be reached any more: what fails becomes an event.
+
+        No cancellation interrupts that, for at most 5 s.
+        """
         handle = visit.handle or ""
         keys = visit.changed_keys()
         try:
-            await self.commit(visit, failed=failed)
+            await self.runtime.shield(self.commit(visit, failed=failed))
         except (CoatcheckError, TimeoutError):
             self.runtime.emit(ChangesDropped(handle, keys, "late"))
             visit.settle()
@@ -260,7 +263,7 @@ class Lifecycle:
             return save(visit)
         if phase is Phase.MUTE and not _signs_in(visit):
             visit.drop("replaced")
-        elif phase is not Phase.STORED and visit.response_started and runtime.state.sends:
+        elif visit.response_started and runtime.state.sends:
             visit.drop("late")  # a new ID cannot leave any more
         elif visit.replacement is not None:
             # A cancelled request must not leave a session half replaced.

@@ -17,7 +17,7 @@ from coatcheck.session import Session
 
 
 class StreamedBody:
-    """Iterates over the chunks of a body whose headers have left, and commits the session at its end.
+    """Iterates over the chunks of a body, whose headers have left, and commits the session.
 
     `length` is the Content-Length in bytes, if there is one: then the commit comes before the chunk
     that completes it, else before the iteration ends. `failed` says that the response is an error.
