@@ -6,44 +6,37 @@ the body, and when the application returns.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, Unpack, cast
 
 from coatcheck.config import SessionConfig
-from coatcheck.drivers import shield
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.events import logger
+from coatcheck.face import do_not_renew, headers_left, visit_of
 from coatcheck.lifecycle import Lifecycle
+from coatcheck.nesting import session_around
 from coatcheck.options import Options
 from coatcheck.request import ASGIHeaders, ASGIRequest
 from coatcheck.response import finish_headers
 from coatcheck.runtime import Runtime
-from coatcheck.session import (
-    AsyncSession,
-    BaseSession,
-    SessionIDText,
-    do_not_renew,
-    lifecycle_of,
-    visit_of,
-)
+from coatcheck.session import AsyncSession, SessionIDText
 from coatcheck.store.protocol import AsyncStore, Store
 
-if TYPE_CHECKING:
-    from asgiref.typing import (
-        ASGI3Application,
-        ASGIReceiveCallable,
-        ASGIReceiveEvent,
-        ASGISendCallable,
-        Scope,
-    )
+# Frameworks disagree about the types of scopes and messages: those of asgiref are TypedDicts, those
+# of Starlette any mappings. Applications of both kinds are welcome.
+ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
 
-_UNAVAILABLE = b"The session store is out of reach. Please try again.\n"
+_KEY: Final = "coatcheck.session"
+_UNAVAILABLE: Final = b"The session store is out of reach. Please try again.\n"
 
 
 class SessionMiddleware:
     """Gives an ASGI application a session under `scope["coatcheck.session"]`.
 
-    It is also `scope["session"]`, so that Starlette's `request.session` is it. `store` is a URL or a
-    store, blocking or async; `options` are those of `SessionConfig`, or one as `config`. With
+    It is also `scope["session"]`, so that Starlette's `request.session` is it. `store` is a URL or
+    a store, blocking or async; `options` are those of `SessionConfig`, or one as `config`. With
     `lazy=True` a session whose store must be awaited is loaded by `await session.load()` only.
     Raises `ConfigurationError` for an option that is unknown or wrong, saying what to write.
 
@@ -53,153 +46,170 @@ class SessionMiddleware:
 
     def __init__(
         self,
-        app: ASGI3Application,
+        app: ASGIApp,
         config: SessionConfig | None = None,
         *,
         store: Store | AsyncStore | str | None = None,
         lazy: bool = False,
-        key: str = "coatcheck.session",
+        key: str = _KEY,
         **options: Unpack[Options],
     ) -> None:
-        self.app: Any = app
+        self.app = app
         self.config = SessionConfig.from_options(config, **options)
         self.lifecycle = Lifecycle(Runtime.awaiting(self.config, store))
         self.key = key
         self._id_key = key + "_id"
+        self._excludes, self._renews = self.config.excludes, self.config.renews
         self._loads_ahead = not lazy and not self.lifecycle.runtime.opens_inline
 
-    async def __call__(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        kind = scope["type"]
-        config = self.config
-        if kind != "http" and kind != "websocket":
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" and scope["type"] != "websocket":
             await self.app(scope, receive, send)
             return
-        known: dict[str, Any] = {**scope}
-        if self.key in known:
-            self._check_same(known[self.key])
+        # The caller's scope stays as it is.
+        inner: dict[str, Any] = {**scope}
+        if self.key in inner and session_around(inner, self.key, self.lifecycle.runtime):
             await self.app(scope, receive, send)
             return
-        if (excludes := config.excludes) is not None and excludes(ASGIRequest(known).path):
+        if self._excludes is not None and self._excludes(ASGIRequest(inner).path):
             await self.app(scope, receive, send)
             return
-        session = AsyncSession(self.lifecycle, known, ASGIRequest)
-        if config.renews is not None and not config.renews(ASGIRequest(known).path):
+        session = AsyncSession(self.lifecycle, inner, ASGIRequest)
+        if self._renews is not None and not self._renews(ASGIRequest(inner).path):
             do_not_renew(session)
-        known[self.key] = known["session"] = session
-        known[self._id_key] = SessionIDText(session)
-        exchange = _Exchange(self.lifecycle, session, receive, send)
+        inner[self.key] = session
+        inner[self._id_key] = SessionIDText(session)
+        if self.key == _KEY or "session" not in inner:
+            inner["session"] = session
         if self._loads_ahead:
-            try:
-                await session.prepare()
-            except StoreError as error:
-                await exchange.unavailable(kind, error)
-                return
-        await exchange.run(self.app, known)
-
-    def _check_same(self, outer: object) -> None:
-        """Step aside for the same sessions; refuse to hide those of another middleware."""
-        same = isinstance(outer, BaseSession) and self.lifecycle.runtime.same_sessions(
-            lifecycle_of(outer).runtime
-        )
-        if not same:
-            raise ConfigurationError(
-                f"scope[{self.key!r}] already holds a session of another store or namespace: give"
-                " one of the two middlewares a key of its own, for example key='my.session'"
-            )
+            await session.prepare()
+        await _Exchange(self.lifecycle, session, inner, receive, send).run(self.app)
 
 
-_CARRY_HEADERS = frozenset(
+def get_session(scope: Mapping[str, object], key: str = _KEY) -> AsyncSession:
+    """Return the session in an ASGI scope, or in a request of Starlette or FastAPI.
+
+    Raises `ConfigurationError` where there is none.
+    """
+    session = scope.get(key)
+    if isinstance(session, AsyncSession):
+        return session
+    raise ConfigurationError(
+        f"there is no session at scope[{key!r}]: wrap the application in SessionMiddleware, and see"
+        " that its option exclude does not mean this path"
+    )
+
+
+_WITH_HEADERS: Final = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
-_CARRY_BODY = frozenset({"http.response.body", "websocket.http.response.body"})
+_WITH_BODY: Final = frozenset({"http.response.body", "websocket.http.response.body"})
+_LAST: Final = frozenset({"http.response.pathsend", "websocket.close"})
 
 
 class _Exchange:
     """One request and its response, or one WebSocket connection."""
 
-    __slots__ = ("_answered", "_failed", "_lifecycle", "_receive", "_send", "_session", "_started")
+    __slots__ = (
+        "_client_left",
+        "_failed",
+        "_lifecycle",
+        "_receive",
+        "_refused",
+        "_scope",
+        "_send",
+        "_session",
+        "_started",
+    )
 
     def __init__(
         self,
         lifecycle: Lifecycle,
         session: AsyncSession,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
+        scope: dict[str, Any],
+        receive: Receive,
+        send: Send,
     ) -> None:
         self._lifecycle = lifecycle
         self._session = session
+        self._scope = scope
         self._receive = receive
-        self._send: Any = send
+        self._send = send
         self._started = False
         self._failed = False
-        self._answered = False
+        self._refused = False
+        self._client_left = False
 
-    async def run(self, app: Any, scope: dict[str, Any]) -> None:
+    async def run(self, app: ASGIApp) -> None:
+        scope = self._scope
         receive = self.receive if scope["type"] == "websocket" else self._receive
         try:
             await app(scope, receive, self.send)
-        except StoreError as error:
-            self._failed = True
-            if self._started:
+        except Exception as error:
+            # That a client left is no failure of the application.
+            self._failed = self._failed or not self._client_left
+            if not isinstance(_alone(error), StoreError):
                 raise
-            await self.unavailable(scope["type"], error)
+            if not self._started:
+                await self._refuse(error)
+            elif not self._refused:
+                raise
         except BaseException:
-            self._failed = True
+            # Cancelled: what was begun before the response is half of a change.
+            self._failed = self._failed or not self._started
             raise
         finally:
             await self._finish()
 
-    async def receive(self) -> ASGIReceiveEvent:
+    async def receive(self) -> Any:
         """What the application of a WebSocket awaits messages with."""
         message = await self._receive()
         if message["type"] == "websocket.receive":
             await self._keep_alive()
+        elif message["type"] == "websocket.disconnect":
+            self._client_left = True
         return message
 
     async def send(self, message: Any) -> None:
         """What the application sends messages with."""
-        if self._answered:
-            return  # a 503 took the place of this response
+        if self._refused:
+            raise StoreError("this response was replaced by a 503, for the session store failed")
         kind = message["type"]
-        visit = visit_of(self._session)
-        if visit is not None:
-            if kind in _CARRY_HEADERS:
-                if not await self._commit_headers(message):
-                    return
-                message = self._finished(message)
-            elif kind in _CARRY_BODY and not message.get("more_body", False):
-                if not self._lifecycle.idle(visit):
-                    await self._lifecycle.commit(visit, failed=self._failed)
-            else:
-                await self._keep_alive()
-        if kind in _CARRY_HEADERS:
-            self._started = True
-        await self._send(message)
-
-    async def _commit_headers(self, message: Any) -> bool:
-        """Commit before the headers leave; `False` where the store failed, and 503 was answered."""
-        visit = visit_of(self._session)
-        status = message.get("status", 101)
-        self._failed = status >= 500
-        if visit is None or self._lifecycle.idle(visit):
-            return True
+        if kind in _WITH_HEADERS:
+            message = await self._begin(message)
+        elif (kind in _WITH_BODY and not message.get("more_body", False)) or kind in _LAST:
+            if not self._started:
+                headers_left(self._session)  # a WebSocket is turned away
+            await self._commit()
+        else:
+            await self._keep_alive()
         try:
-            await self._lifecycle.commit(visit, failed=self._failed)
-        except StoreError as error:
-            kind = "http" if message["type"] == "http.response.start" else "websocket"
-            await self.unavailable(kind, error)
-            return False
-        return True
+            await self._send(message)
+        except OSError:
+            self._client_left = True
+            raise
 
-    def _finished(self, message: Any) -> Any:
+    async def _begin(self, message: Any) -> Any:
+        """Commit before the headers leave; answer 503 instead, and raise, where the store fails."""
+        self._failed = message.get("status", 101) >= 500
+        try:
+            await self._commit()
+        except StoreError as error:
+            await self._refuse(error)
+            raise
+        self._started = True
         visit = visit_of(self._session)
         if visit is None:
+            headers_left(self._session)
             return message
-        headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        headers: list[tuple[bytes, bytes]] = [*(message.get("headers") or ())]
         finish_headers(visit, ASGIHeaders(headers))
         return {**message, "headers": headers}
+
+    async def _commit(self) -> None:
+        visit = visit_of(self._session)
+        if visit is not None and not self._lifecycle.idle(visit):
+            await self._lifecycle.commit(visit, failed=self._failed)
 
     async def _keep_alive(self) -> None:
         visit = visit_of(self._session)
@@ -207,28 +217,37 @@ class _Exchange:
             await self._lifecycle.keep_alive(visit)
 
     async def _finish(self) -> None:
-        """Save what changed since the last commit; no cancellation interrupts that for 5 s."""
-        visit = visit_of(self._session)
+        """Save what changed since the last commit, then see to what has expired."""
+        visit, lifecycle = visit_of(self._session), self._lifecycle
         if visit is None:
             return
-        lifecycle = self._lifecycle
         visit.response_started = True
         if not lifecycle.idle(visit):
-            await shield(lifecycle.commit_late(visit, failed=self._failed))
+            await lifecycle.commit_late(visit, failed=self._failed)
         if lifecycle.purge_is_due():
             await lifecycle.purge_if_due()
 
-    async def unavailable(self, kind: str, error: StoreError) -> None:
+    async def _refuse(self, error: Exception) -> None:
         """Answer 503 and leave the client's cookie alone: an outage signs nobody out."""
         logger.error("the session store failed: %s", error, exc_info=error)
-        self._answered = self._started = True
-        if kind == "websocket":
-            await self._send({"type": "websocket.close", "code": 1013, "reason": None})
-            return
+        self._failed = self._started = self._refused = True
+        prefix = "http"
+        if self._scope["type"] == "websocket":
+            if "websocket.http.response" not in (self._scope.get("extensions") or ()):
+                await self._send({"type": "websocket.close", "code": 1013, "reason": ""})
+                return
+            prefix = "websocket.http"
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(_UNAVAILABLE)),
             (b"cache-control", b"no-store"),
         ]
-        await self._send({"type": "http.response.start", "status": 503, "headers": headers})
-        await self._send({"type": "http.response.body", "body": _UNAVAILABLE})
+        await self._send({"type": f"{prefix}.response.start", "status": 503, "headers": headers})
+        await self._send({"type": f"{prefix}.response.body", "body": _UNAVAILABLE})
+
+
+def _alone(error: Exception) -> Exception:
+    """Return the one error in a group, which task groups make of it."""
+    group = cast("ExceptionGroup[Exception] | Exception", error)
+    errors = group.exceptions if isinstance(group, ExceptionGroup) else ()
+    return _alone(errors[0]) if len(errors) == 1 else error

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final, NoReturn, cast
 
+import flask
 from flask.sessions import SessionMixin
 
-from coatcheck.lifecycle import Lifecycle
-from coatcheck.request import Request
-from coatcheck.session import BaseSession, Session
+from coatcheck.errors import SessionError
+from coatcheck.session import Session
 from coatcheck.visit import Visit
 
 
 class FlaskSession(Session, SessionMixin):
     """The session of one Flask request, with `permanent`, `new`, `modified` and `accessed`."""
 
-    def __init__(
-        self,
-        lifecycle: Lifecycle,
-        native: Any = None,
-        view: Callable[[Any], Request] | None = None,
-        *,
-        outer: BaseSession | None = None,
-    ) -> None:
-        super().__init__(lifecycle, native, view)
-        self._outer = outer
-        """The session of a middleware around the application, if this one is a face of it."""
+    committed_here = True
+    """Whether the session interface is who saves this session."""
+    _said_permanent: bool | None = None
 
     @property
-    def is_a_face(self) -> bool:
-        """Whether a middleware around the application commits this session."""
-        return self._outer is not None
-
-    def _first_look(self) -> Visit:
-        if self._outer is None:
-            return super()._first_look()
-        visit = self._visit = self._outer._first_look()
-        return visit
-
-    @property
-    def accessed(self) -> bool:
+    def accessed(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether the application has looked at the session."""
         return self._visit is not None
 
@@ -66,11 +48,14 @@ class FlaskSession(Session, SessionMixin):
         if visit.expiry and "persistent" in visit.expiry:
             persistent: bool = visit.expiry["persistent"]
             return persistent
+        change = visit.replacement
+        if change is not None and change.reason == "login":
+            return change.remember is not None or visit.runtime.persistent
         return visit.held.record.persistent if visit.held else visit.runtime.persistent
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
-        value = bool(value)
+        self._said_permanent = value = bool(value)
         if value == self.permanent:
             return
         visit = self._changing()
@@ -81,3 +66,43 @@ class FlaskSession(Session, SessionMixin):
         if value and idle is not None:
             changes["least_lifetime"] = idle
         visit.amend(changes)
+
+    def login(
+        self,
+        user_id: str,
+        *,
+        keep: Iterable[str] | None = None,
+        remember: float | timedelta | None = None,
+    ) -> None:
+        super().login(user_id, keep=keep, remember=remember)
+        if remember is None and self._said_permanent is not None:
+            self.permanent = self._said_permanent  # what was said holds for the new session too
+
+
+class SharedSession(FlaskSession):
+    """A face of the session of a middleware around the application, which commits it."""
+
+    committed_here = False
+
+
+class ExcludedSession(FlaskSession):
+    """What stands in for a session where the option `exclude` says that there is none."""
+
+    committed_here = False
+
+    def _first_look(self) -> Visit:
+        visit = self._visit = self._new_visit()
+        visit.become_new()
+        return visit
+
+    def _refuse_change(self, *_: object) -> NoReturn:
+        raise SessionError(
+            "the option exclude means this path, so that it has no session to change: take the path"
+            " out of SESSION_EXCLUDE"
+        )
+
+    _changing = _end = _refuse_change  # type: ignore[assignment]
+
+
+session: Final = cast(FlaskSession, flask.session)
+"""`flask.session`, with the type that it has where Coatcheck is set up."""
