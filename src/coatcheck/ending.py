@@ -6,6 +6,8 @@ from coatcheck.errors import CorruptRecord
 from coatcheck.events import RecordCorrupt
 from coatcheck.record import Content, Record, unpack
 from coatcheck.runtime import Runtime
+from coatcheck.store.protocol import ADMISSION_GRACE
+from coatcheck.tombstone import content_of
 
 
 async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Record | None:
@@ -28,6 +30,19 @@ async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Reco
             return None
         handle, user_id = content.successor, following.user_id
         seen.add(handle)
+
+
+async def heal(runtime: Runtime, user_id: str) -> None:
+    """Remove a user's index entries that no live session is behind, and no admission either."""
+    index, now = runtime.index, runtime.clock()
+    if index is None:
+        return
+    for entry in await index.entries(user_id):
+        if now - entry.admitted_at > ADMISSION_GRACE:
+            stored = await runtime.store.get(entry.key)
+            content = content_of(stored) if stored else None
+            if not isinstance(content, Record) or content.ended(now):
+                await index.forget(user_id, entry.key)
 
 
 def _read(runtime: Runtime, handle: str, payload: bytes) -> Content | None:

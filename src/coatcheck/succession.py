@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.ending import end_record
+from coatcheck.ending import end_record, heal
 from coatcheck.errors import StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
@@ -40,9 +40,9 @@ from coatcheck.record import (
 )
 from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, encode, save
-from coatcheck.store.protocol import ADMISSION_GRACE, Admitted, Conflict, Updated
+from coatcheck.store.protocol import Admitted, Conflict, Updated
 from coatcheck.tombstone import content_of, follow, tombstone_for
-from coatcheck.visit import Held, Phase, Replacement, Visit
+from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
 
 MAX_COLLISIONS: Final = 3
 """How many new handles are tried; a second collision of 128 random bits means broken randomness."""
@@ -100,8 +100,12 @@ class _Succession:
         self.old = visit.held
         self.old_identity = visit.identity if visit.held else None
         self.mine = encode(runtime, visit)
+        self.admission: Admitted | None = None
+        self.replaces: str | None = None
+        self.lost: ChangesDropped | None = None
+        """What was written before the call and does not pass into the new session."""
         if visit.phase is Phase.MUTE:
-            self._keep_what_came_after(runtime.empty)
+            self._keep_what_came_after()
         self.fresh = Held(1, None, self._first_record(self.mine))
 
     def _first_record(self, data: bytes) -> Record:
@@ -122,18 +126,16 @@ class _Succession:
 
     async def carry_out(self) -> None:
         runtime, visit, change = self.runtime, self.visit, self.change
-        admission = await self._admit()
+        self.admission = await self._admit()
         handle = change.identity.handle
         expires_at = self.fresh.record.slide(self.now)
         self.fresh = Held(1, expires_at, self.fresh.record)
-        created = await runtime.store.create(
-            handle, runtime.pack(self.fresh.record), expires_at=expires_at, user_id=self.user_id
-        )
-        if not created:
-            raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
         try:
-            goes_on = await self._bury()
-            if goes_on and not await self._confirmed(admission):
+            created = await runtime.store.create(
+                handle, runtime.pack(self.fresh.record), expires_at=expires_at, user_id=self.user_id
+            )
+            goes_on = created and await self._bury()
+            if goes_on and not await self._confirmed():
                 await self._withdraw()
                 runtime.emit(SessionRevoked(handle, self.user_id, "unconfirmed"))
                 visit.lose("revoked")
@@ -141,8 +143,10 @@ class _Succession:
         except BaseException:
             await runtime.shield(self._withdraw())
             raise
+        if not created:
+            raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
         if goes_on:
-            await self._complete(admission)
+            await self._complete()
 
     async def _admit(self) -> Admitted | None:
         """Enter the new handle into the user's index; raises `TooManySessions`."""
@@ -151,14 +155,14 @@ class _Succession:
             return None
         limit = config.max_sessions_per_user
         same_user = self.old is not None and self.old.record.user_id == self.user_id
-        replaces = self.old_identity.handle if self.old_identity and same_user else None
+        self.replaces = self.old_identity.handle if self.old_identity and same_user else None
         for attempt in (1, 2):
             admission = await index.admit(
                 self.user_id,
                 self.change.identity.handle,
                 limit=limit,
                 evict=config.evict == "oldest",
-                replaces=replaces,
+                replaces=self.replaces,
             )
             if isinstance(admission, Admitted):
                 return admission
@@ -169,138 +173,157 @@ class _Succession:
 
     async def _bury(self) -> bool:
         """Replace the old record by a tombstone; `False` where the new session ends here."""
-        runtime, visit = self.runtime, self.visit
-        if self.old is None or self.old_identity is None:
-            return True
-        grave = tombstone_for(self.old.record, self.old_identity, self.change.identity, self.now)
-        payload = runtime.pack(grave)
-        while True:
-            outcome = await runtime.store.update(
+        while self.old is not None and self.old_identity is not None:
+            grave = tombstone_for(
+                self.old.record, self.old_identity, self.change.identity, self.now
+            )
+            outcome = await self.runtime.store.update(
                 self.old_identity.handle,
-                payload,
+                self.runtime.pack(grave),
                 version=self.old.version,
                 expires_at=self.now + TOMBSTONE_LIFE,
             )
             if isinstance(outcome, Updated):
                 return True
             content = content_of(outcome.current) if isinstance(outcome, Conflict) else None
-            if not isinstance(outcome, Conflict) or not isinstance(content, Record):
-                return await self._found_replaced(content)
-            self.old = Held(outcome.current.version, outcome.current.expires_at, content)
-            if not await self._merge(content):
-                await self._withdraw()
-                visit.lose("revoked")
+            if isinstance(outcome, Conflict) and isinstance(content, Record):
+                self.old = Held(outcome.current.version, outcome.current.expires_at, content)
+                goes_on = await self._merge(content, self.change.keep)
+            elif isinstance(content, Tombstone) and content.successor == grave.successor:
+                return True  # our own: the answer got lost, and it was tried again
+            else:
+                goes_on = await self._found_replaced(content)
+            if not goes_on:
                 return False
+        return True
 
-    async def _merge(self, theirs: Record) -> bool:
-        """Bring what was committed to the old record meanwhile into the new one."""
+    async def _merge(self, theirs: Record, keep: frozenset[str] | None) -> bool:
+        """Bring what was committed meanwhile into the new record; of theirs, what `keep` names.
+
+        `False` where the new session ends here.
+        """
         runtime, visit, change = self.runtime, self.visit, self.change
-        kept = restrict(runtime.codec, runtime.data_of(theirs), change.keep)
+        codec = runtime.codec
+        kept = restrict(codec, runtime.data_of(theirs), keep)
         if visit.cleared:
             data = self.mine
         elif theirs.epoch != visit.epoch:
-            data = self._since_the_call(kept)
+            self._lose_what_came_before("cleared")
+            data = merge(codec, change.mark, self.mine, kept, {}).data
         else:
-            base = restrict(runtime.codec, visit.base, change.keep)
-            merged = merge(runtime.codec, base, self.mine, kept, runtime.config.resolve)
+            base = restrict(codec, visit.base, change.keep)
+            merged = merge(codec, base, self.mine, kept, runtime.config.resolve)
             for key in merged.overwritten:
                 runtime.emit(KeyOverwritten(change.identity.handle, key))
             data = merged.data
-        record = self._first_record(data)
-        if record == self.fresh.record:
-            return True
-        return await self._rewrite(record)
+        return await self._rewrite(self._first_record(data))
 
     async def _rewrite(self, record: Record) -> bool:
         """Update the new record, which nobody else knows; `False` where it was ended: revoked."""
+        if record == self.fresh.record:
+            return True
+        expires_at = record.slide(self.now)
         outcome = await self.runtime.store.update(
             self.change.identity.handle,
             self.runtime.pack(record),
             version=self.fresh.version,
-            expires_at=self.fresh.expires_at,
+            expires_at=expires_at,
         )
-        if not isinstance(outcome, Updated):
-            return False
-        self.fresh = Held(outcome.version, self.fresh.expires_at, record)
-        return True
-
-    async def _found_replaced(self, content: Content | None) -> bool:
-        """Go on where another request replaced (a tombstone) or ended (`None`) the old record."""
-        runtime, visit, change = self.runtime, self.visit, self.change
-        replaced = isinstance(content, Tombstone)
-        if change.reason == "regenerate":
-            await self._withdraw()
-            visit.lose("replaced" if replaced else "gone")
-            return False
-        if isinstance(content, Tombstone) and self.old_identity is not None:
-            base = restrict(runtime.codec, visit.base, change.keep)
-            if await _adopt(visit, change, self.old_identity, content, base=base):
-                await self._withdraw()
-                return False
-        # A sign-in of its own: what the old session held was ended with it.
-        lost = difference(runtime.codec, visit.base, change.mark)
-        if lost:
-            visit.drops.append(
-                ChangesDropped(change.identity.handle, lost, "replaced" if replaced else "gone")
-            )
-        self.old = None
-        self._keep_what_came_after(runtime.empty)
-        record = self.fresh.record
-        if record.data == self.mine or await self._rewrite(record._replace(data=self.mine)):
+        if isinstance(outcome, Updated):
+            self.fresh = Held(outcome.version, expires_at, record)
             return True
         await self._withdraw()
-        visit.lose("revoked")
+        self.visit.lose("revoked")
         return False
 
-    def _keep_what_came_after(self, onto: bytes) -> None:
-        """Make the new session's view be `onto` with what was written after the call."""
-        self.mine = self._since_the_call(onto)
-        self.visit.view = None
+    async def _found_replaced(self, content: Content | None) -> bool:
+        """Go on where another request replaced (a tombstone) or ended (`None`) the old record.
 
-    def _since_the_call(self, onto: bytes) -> bytes:
-        """Apply onto other data what was written after `login()` or `regenerate()` was called."""
-        codec = self.runtime.codec
-        return merge(codec, self.change.mark, self.mine, onto, {}).data
+        `False` where the new session ends here.
+        """
+        runtime, visit, change = self.runtime, self.visit, self.change
+        reason: DropReason = "replaced" if isinstance(content, Tombstone) else "gone"
+        if change.reason == "regenerate":
+            await self._withdraw()
+            visit.lose(reason)
+            return False
+        if isinstance(content, Tombstone) and self.old_identity is not None:
+            if self.admission is not None and self.admission.evicted:
+                # This sign-in has evicted a session, perhaps the very one that it would join: so
+                # it replaces that one, as it would have replaced the old one.
+                found = await follow(runtime, self.old_identity, content)
+                if found is not None and found[1].record.user_id == self.user_id:
+                    self.old_identity, self.old = found
+                    visit.epoch = self.old.record.epoch
+                    return await self._merge(self.old.record, None)
+            else:
+                base = restrict(runtime.codec, visit.base, change.keep)
+                if await _adopt(visit, change, self.old_identity, content, base=base):
+                    await self._withdraw()
+                    return False
+        # A sign-in of its own: what the old session held was ended with it.
+        self._lose_what_came_before(reason)
+        self.old = None
+        self._keep_what_came_after()
+        return await self._rewrite(self._first_record(self.mine))
 
-    async def _confirmed(self, admission: Admitted | None) -> bool:
-        index = self.runtime.index
+    def _lose_what_came_before(self, reason: DropReason) -> None:
+        """Note, to be told, that what was written before the call is dropped."""
+        codec, change = self.runtime.codec, self.change
+        keys = difference(codec, restrict(codec, self.visit.base, change.keep), change.mark)
+        if keys:
+            self.lost = ChangesDropped(change.identity.handle, keys, reason)
+
+    def _keep_what_came_after(self) -> None:
+        """Keep, of the view, only what was written after `login()` was called.
+
+        It stays the same object, for the application may hold parts of it.
+        """
+        codec, view = self.runtime.codec, self.visit.data()
+        since = difference(codec, self.change.mark, self.mine)
+        for key in [key for key in view if key not in since]:
+            del view[key]
+        self.mine = codec.encode(view)
+
+    async def _confirmed(self) -> bool:
+        index, admission = self.runtime.index, self.admission
         if admission is None or index is None or self.user_id is None:
             return True
         return await index.confirm(self.user_id, self.change.identity.handle, admission.epoch)
 
     async def _withdraw(self) -> None:
-        """Remove the new record again; its ID never left."""
-        await self.runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
+        """Remove the new record again; its ID never left.
 
-    async def _complete(self, admission: Admitted | None) -> None:
+        What it evicted ends all the same: marked as it is, it would live on beside the limit.
+        """
+        await self.runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
+        await self._end_evicted()
+
+    async def _end_evicted(self) -> None:
+        runtime = self.runtime
+        for evicted in self.admission.evicted if self.admission else ():
+            if self.old_identity is not None and evicted == self.old_identity.handle:
+                continue  # replaced: following it would end the new session
+            if await end_record(runtime, evicted, self.user_id) is not None:
+                runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
+
+    async def _complete(self) -> None:
         """Take over the new session, and end what it evicted and replaced."""
         runtime, visit, change = self.runtime, self.visit, self.change
         handle = change.identity.handle
         old, old_identity = self.old, self.old_identity
         _take_over(visit, change.identity, self.fresh, self.mine)
+        if self.lost is not None:
+            visit.drops.append(self.lost)
         if old is not None and old_identity is not None:
             previous = old.record.user_id
-            if runtime.index is not None and previous not in (None, self.user_id):
+            confirmed = old_identity.handle == self.replaces
+            if runtime.index is not None and previous is not None and not confirmed:
                 await runtime.index.forget(previous, old_identity.handle)
             runtime.emit(SessionReplaced(old_identity.handle, handle, self.user_id, change.reason))
         else:
             runtime.emit(SessionCreated(handle, self.user_id))
-        for evicted in admission.evicted if admission else ():
-            if await end_record(runtime, evicted, self.user_id) is not None:
-                runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
-
-
-async def heal(runtime: Runtime, user_id: str) -> None:
-    """Remove a user's index entries that no live session is behind, and no admission either."""
-    index, now = runtime.index, runtime.clock()
-    if index is None:
-        return
-    for entry in await index.entries(user_id):
-        if now - entry.admitted_at > ADMISSION_GRACE:
-            stored = await runtime.store.get(entry.key)
-            content = content_of(stored) if stored else None
-            if not isinstance(content, Record) or content.ended(now):
-                await index.forget(user_id, entry.key)
+        await self._end_evicted()
 
 
 async def _adopt(
@@ -318,6 +341,8 @@ async def _adopt(
         return False
     identity, held = found
     view = visit.data()
+    before = {name: getattr(visit, name) for name in Visit.__slots__}
+    drops = len(visit.drops)
     visit.identity, visit.buried, visit.tombstone = identity, None, None
     visit.replacement = None
     visit.hold(held)
@@ -327,7 +352,12 @@ async def _adopt(
     await save(visit, force=True)
     if visit.phase is Phase.STORED:
         visit.must_issue = True
-    return True
+        return True
+    # It ended in this very moment, so there is nothing to join.
+    for name, value in before.items():
+        setattr(visit, name, value)
+    del visit.drops[drops:]
+    return False
 
 
 def _fresh(
