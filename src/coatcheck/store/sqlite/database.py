@@ -129,8 +129,9 @@ class Database:
 
     def discard(self, cursor: Cursor) -> None:
         """Close the connection; a transaction that it has open is rolled back."""
-        self._cursors.discard(cursor)
         cursor.connection.close()
+        # Not before: a fork goes ahead when there are none left.
+        self._cursors.discard(cursor)
 
     def _check(self, cursor: Cursor, now: float) -> Cursor:
         """Return the cursor if its file still has the name, else one of the file that has it."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.store.sqlite import files, schema
-from coatcheck.store.sqlite.connection import connect, meaning, persist
+from coatcheck.store.sqlite.connection import Damaged, connect, meaning, persist
 
 RETURNING: Final = (3, 35, 0)
 """The first SQLite with RETURNING, on which `delete` rests."""
@@ -73,7 +73,12 @@ def _prepare(path: str, settings: Sequence[str]) -> None:
         schema.check_tables(cursor, path)
         ((mode,),) = cursor.execute("PRAGMA journal_mode = WAL").fetchall()
     except sqlite3.Error as error:
-        raise meaning(error, path) from error
+        reason = meaning(error, path)
+        if isinstance(reason, Damaged):
+            raise ConfigurationError(
+                f"{path!r} is damaged ({error}): restore it, or remove it and end all sessions"
+            ) from error
+        raise reason from error
     finally:
         if cursor is not None:
             cursor.connection.close()
