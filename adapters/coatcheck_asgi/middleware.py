@@ -6,8 +6,8 @@ the body, and when the application returns.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias, Unpack, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, Unpack
 
 from coatcheck.config import SessionConfig
 from coatcheck.errors import ConfigurationError, StoreError
@@ -248,6 +248,6 @@ class _Exchange:
 
 def _alone(error: Exception) -> Exception:
     """Return the one error in a group, which task groups make of it."""
-    group = cast("ExceptionGroup[Exception] | Exception", error)
-    errors = group.exceptions if isinstance(group, ExceptionGroup) else ()
+    is_group = isinstance(error, ExceptionGroup)
+    errors: Sequence[Exception] = getattr(error, "exceptions", ()) if is_group else ()
     return _alone(errors[0]) if len(errors) == 1 else error
