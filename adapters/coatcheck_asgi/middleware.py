@@ -7,7 +7,7 @@ the body, and when the application returns.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, Unpack
+from typing import Any, Final, TypeAlias, Unpack, cast
 
 from coatcheck.config import SessionConfig
 from coatcheck.errors import ConfigurationError, StoreError
@@ -248,6 +248,7 @@ class _Exchange:
 
 def _alone(error: Exception) -> Exception:
     """Return the one error in a group, which task groups make of it."""
-    is_group = isinstance(error, ExceptionGroup)
-    errors: Sequence[Exception] = getattr(error, "exceptions", ()) if is_group else ()
-    return _alone(errors[0]) if len(errors) == 1 else error
+    if not isinstance(error, ExceptionGroup):
+        return error
+    errors: Sequence[Exception] = getattr(cast("object", error), "exceptions", ())
+    return _alone(errors[0]) if len(errors) == 1 else cast("Exception", error)
