@@ -54,8 +54,9 @@ def counter(
         "goods": basket.GOODS.values(),
         "rows": rows,
         "sum": sum(row.sum for row in rows),
-        "data": [(key, pformat(value, width=46)) for key, value in session.items()],
-        "now": time.time(),
+        "data": [
+            (key, pformat(value, width=46, sort_dicts=False)) for key, value in session.items()
+        ],
         "clock_time": clock_time,
         "distance": distance,
     }

@@ -7,6 +7,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Place:
     @property
     def store(self) -> str:
         """The store, as a URL."""
-        return f"sqlite:///{self.database}"
+        return "sqlite:///" + quote(self.database.as_posix(), safe="/:")
 
 
 def default_folder() -> Path:
