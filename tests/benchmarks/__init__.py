@@ -1,0 +1,1 @@
+"""What a session costs: `make bench`."""

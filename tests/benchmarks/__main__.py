@@ -1,0 +1,151 @@
+"""Times what a session adds to a request, beside the bare operation of its store.
+
+    python -m tests.benchmarks [--rounds 9] [--adapters wsgi,asgi] [--stores memory,sqlite]
+
+"Added" is microseconds over the same application without sessions, in the same round; the ratio is
+to the bare store operations that the request cannot do without, timed in the same round too: a read
+is one `get`, a write one `get` and one `update`, a new session one `create`. Medians over rounds.
+Ratios hold from machine to machine; microseconds do not. Nothing here is a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
+from coatcheck import SessionManager, open_store
+from tests.benchmarks.apps import ADAPTERS, PAYLOAD, SECRET, Target
+
+REQUESTS = {
+    "visitor, untouched": ("/untouched", False),
+    "known, untouched": ("/untouched", True),
+    "read": ("/read", True),
+    "write": ("/write", True),
+    "new": ("/new", False),
+}
+BATCH = 0.02
+"""Seconds that one batch takes, about."""
+
+
+def store_url(name: str, folder: str, who: str) -> str:
+    """Return the URL of a fresh store of that kind."""
+    return {
+        "memory": "memory://",
+        "file": f"file://{folder}/{who}",
+        "sqlite": f"sqlite:///{folder}/{who}.db",
+    }[name]
+
+
+class BareStore:
+    """The store's own operations on a record as the adapters write it."""
+
+    def __init__(self, url: str) -> None:
+        self.store = open_store(url)
+        manager = SessionManager(secret=SECRET, store=self.store)
+        self.key = manager.create(data={**PAYLOAD, "n": 1}).handle
+        found = self.store.get(self.key)
+        if found is None:
+            raise RuntimeError("the store lost a record")
+        self.version, self.expires_at, self.payload = found
+        self.fresh = 0
+
+    def get(self) -> None:
+        self.store.get(self.key)
+
+    def update(self) -> None:
+        # Changing content: SQLite skips a write of identical pages.
+        payload = self.payload[:-4] + self.version.to_bytes(4, "big")
+        self.store.update(self.key, payload, version=self.version, expires_at=self.expires_at)
+        self.version += 1
+
+    def create(self) -> None:
+        self.fresh += 1
+        self.store.create(
+            f"{self.fresh:032x}", self.payload, expires_at=self.expires_at, user_id=None
+        )
+
+
+def timed(operation: Callable[[], object], times: int) -> float:
+    """Return the seconds that the operation takes, that many times over."""
+    start = time.perf_counter()
+    for _ in range(times):
+        operation()
+    return time.perf_counter() - start
+
+
+def enough(run: Callable[[int], float]) -> int:
+    """Return how many times to run for a batch of about `BATCH` seconds."""
+    run(3)
+    return max(5, int(BATCH / (run(10) / 10)))
+
+
+def measure(
+    rounds: int, adapters: list[str], stores: list[str], folder: str
+) -> dict[tuple[str, str, str], float]:
+    """Return the median seconds of every request and bare operation, rounds interleaved."""
+    plan: dict[tuple[str, str, str], Callable[[int], float]] = {}
+    for adapter in adapters:
+        for store in [None, *stores]:
+            url = store_url(store, folder, adapter) if store else None
+            target: Target = ADAPTERS[adapter](url)
+            cookie = "session=" + "x" * 68
+            if store:
+                headers = {name.lower(): value for name, value in target.ask("/new", None)}
+                cookie = headers["set-cookie"].partition(";")[0]
+            for request, (path, known) in REQUESTS.items():
+                plan[adapter, store or "bare", request] = partial(
+                    target.time, path, cookie if known else None
+                )
+    for store in stores:
+        bare = BareStore(store_url(store, folder, "store"))
+        for operation in ("get", "update", "create"):
+            plan["store", store, operation] = partial(timed, getattr(bare, operation))
+    times = {name: enough(run) for name, run in plan.items()}
+    samples: dict[tuple[str, str, str], list[float]] = {name: [] for name in plan}
+    gc.collect()
+    gc.freeze()
+    for _ in range(rounds):
+        for name, run in plan.items():
+            samples[name].append(run(times[name]) / times[name])
+    return {name: median(values) for name, values in samples.items()}
+
+
+def show(
+    results: dict[tuple[str, str, str], float], adapters: list[str], stores: list[str]
+) -> None:
+    """Print the table."""
+    for store in stores:
+        get, update, create = (
+            results["store", store, operation] * 1e6 for operation in ("get", "update", "create")
+        )
+        floors = {"read": get, "write": get + update, "new": create}
+        print(f"\n{store}: bare get {get:.1f} us, update {update:.1f} us, create {create:.1f} us")
+        print(f"  {'added by the session, us':26}" + "".join(f"{name:>20}" for name in adapters))
+        for request in REQUESTS:
+            cells: list[str] = []
+            for adapter in adapters:
+                added = (results[adapter, store, request] - results[adapter, "bare", request]) * 1e6
+                ratio = f"({added / floors[request]:.1f} x bare)" if request in floors else ""
+                cells.append(f"{added:.1f} {ratio:>12}".rjust(20))
+            print(f"  {request:26}" + "".join(cells))
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description="Time what a session adds to a request.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--adapters", default="wsgi,asgi,flask")
+    parser.add_argument("--stores", default="memory,file,sqlite")
+    options = parser.parse_args()
+    adapters, stores = options.adapters.split(","), options.stores.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        show(measure(options.rounds, adapters, stores, folder), adapters, stores)
+
+
+if __name__ == "__main__":
+    main()
