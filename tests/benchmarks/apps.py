@@ -75,7 +75,13 @@ class WSGITarget:
 
     def ask(self, path: str, cookie: str | None) -> list[tuple[str, str]]:
         seen: list[tuple[str, str]] = []
-        body = self._app(self._environ(path, cookie), lambda _, headers, *__: seen.extend(headers))
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: object = None
+        ) -> None:
+            seen.extend(headers)
+
+        body = self._app(self._environ(path, cookie), start_response)
         b"".join(body)
         _close(body)
         return seen
@@ -169,7 +175,7 @@ def flask(store: str | None) -> Target:
     """Make the Flask application, bare or with sessions in the store of that URL."""
     app = Flask("benchmark")
     if store:
-        app.config.update(SECRET_KEY=SECRET, SESSION_STORE=store)
+        app.config["SECRET_KEY"], app.config["SESSION_STORE"] = SECRET, store
         Coatcheck(app)
     else:
         app.session_interface = _NoSession()
