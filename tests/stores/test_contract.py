@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from coatcheck.clock import Clock
 from coatcheck.drivers import CalledIndex, CalledPurges, CalledScans, Threaded, in_thread
-from coatcheck.store.file import FileStore
-from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import DEFAULT_NAMESPACE
 from coatcheck.testing import (
     AsyncCountingStore,
@@ -23,19 +19,11 @@ from coatcheck.testing import (
     ManualClock,
     StoreContract,
 )
-from coatcheck.testing.store_cases.base import OtherProcess
 from tests.stores.reference import Backend, ReferenceStore
 
 C = TypeVar("C", bound=type[object])
 
 OTHER_PROCESSES = ("test_22_no_increment_is_lost_between_processes",)
-REOPENING = (
-    "test_09_what_is_stored_stays",
-    "test_10_two_stores_are_one",
-    "test_17_clocks_of_two_machines",
-    "test_55_what_is_stored_stays",
-    "test_57_scan_goes_on_elsewhere",
-)
 
 
 def without(*cases: str) -> Callable[[C], C]:
@@ -77,40 +65,6 @@ class TestCountingStore(StoreContract):
             return CountingStore(ReferenceStore(backend, namespace=namespace, clock=clock))
 
         return make
-
-
-@without(*OTHER_PROCESSES, *REOPENING)
-class TestMemoryStore(StoreContract):
-    """Records in memory, in one object."""
-
-    reopens = False
-
-    @pytest.fixture
-    def make_store(self, clock: ManualClock) -> MakeStore:
-        stores: dict[str, MemoryStore] = {}
-        now = clock
-
-        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> MemoryStore:
-            return stores.setdefault(namespace, MemoryStore(namespace=namespace, clock=clock))
-
-        return make
-
-
-class TestFileStore(StoreContract):
-    """Records in files."""
-
-    @pytest.fixture
-    def make_store(self, tmp_path: Path, clock: ManualClock) -> MakeStore:
-        now = clock
-
-        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> FileStore:
-            return FileStore(tmp_path / "sessions", namespace=namespace, clock=clock)
-
-        return make
-
-    @pytest.fixture
-    def other_process(self, tmp_path: Path) -> OtherProcess:
-        return functools.partial(FileStore, tmp_path / "sessions")
 
 
 class Suspending(Threaded):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 import pytest
 
@@ -43,6 +43,16 @@ KEY = handle(0)
 OTHER = handle(1)
 
 
+_REOPENING = "_needs_reopening"
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def reopening(case: F) -> F:
+    """Mark a case that opens the same records a second time."""
+    setattr(case, _REOPENING, True)
+    return case
+
+
 class Cases:
     """The root of all cases: what the author of a store says about it."""
 
@@ -50,7 +60,10 @@ class Cases:
     """The capabilities that the store promises: a promised one that is missing fails."""
 
     reopens: ClassVar[bool] = True
-    """Whether `make_store` can open the same records again, with another clock."""
+    """Whether `make_store` can open the same records again, with another clock.
+
+    False for a store whose records live in one object: it has no cases that need a second one.
+    """
 
     engine_expires: ClassVar[bool] = False
     """Whether an engine collects expired records by itself, so that `purge` finds none."""
@@ -79,12 +92,13 @@ class Cases:
             f" {name}.capabilities"
         )
 
-    def needs_reopening(self) -> None:
-        """Skip where the records cannot be opened a second time."""
-        if not self.reopens:
-            pytest.skip(
-                f"{type(self).__name__}.reopens is False: records of this store live in one object"
-            )
+    def __init_subclass__(cls) -> None:
+        """Leave out what cannot concern the store."""
+        super().__init_subclass__()
+        if not cls.reopens:
+            for name in dir(cls):
+                if hasattr(getattr(cls, name), _REOPENING):
+                    setattr(cls, name, None)
 
 
 async def increment(store: AsyncStore, key: str, times: int) -> None:

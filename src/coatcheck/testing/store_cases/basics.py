@@ -19,6 +19,7 @@ from coatcheck.testing.store_cases.base import (
     Cases,
     OpenStore,
     handle,
+    reopening,
 )
 
 PAYLOADS = {
@@ -213,11 +214,11 @@ class BasicCases(Cases):
         equal([entry.key for entry in await ours.entries("ann")], [KEY], "namespaces are apart")
         equal(await ours.confirm("ann", KEY, cast(int, epoch)), True, "epochs are apart")
 
+    @reopening
     async def test_09_what_is_stored_stays(
         self, open_store: OpenStore, clock: ManualClock, driver: Driver
     ) -> None:
         """A store opened after another was closed has its records."""
-        self.needs_reopening()
         deadline, store = clock() + HOUR, open_store()
         await store.create(KEY, b"first", expires_at=deadline, user_id=None)
         await store.update(KEY, b"second", version=1, expires_at=deadline)
@@ -227,9 +228,9 @@ class BasicCases(Cases):
         outcome = await reopened.update(KEY, b"third", version=2, expires_at=deadline)
         equal(outcome, Updated(3), "the version goes on from where it was")
 
+    @reopening
     async def test_10_two_stores_are_one(self, open_store: OpenStore, clock: ManualClock) -> None:
         """What one store does another one of the same backend sees at once."""
-        self.needs_reopening()
         deadline, one, two = clock() + HOUR, open_store(), open_store()
         equal(await two.get(KEY), None, "nothing is there yet")
         await one.create(KEY, b"1", expires_at=deadline, user_id=None)

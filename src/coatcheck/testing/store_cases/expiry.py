@@ -10,7 +10,7 @@ from coatcheck.store.protocol import AsyncStore, Conflict, Gone, Stored, Updated
 from coatcheck.testing.clock import ManualClock
 from coatcheck.testing.driver import Driver
 from coatcheck.testing.expect import equal, holds
-from coatcheck.testing.store_cases.base import DAY, HOUR, KEY, Cases, OpenStore, handle
+from coatcheck.testing.store_cases.base import DAY, HOUR, KEY, Cases, OpenStore, handle, reopening
 
 
 class ExpiryCases(Cases):
@@ -168,11 +168,11 @@ class ExpiryCases(Cases):
         clock.advance(HOUR)
         equal(await store.get(KEY), None, "a deadline that is no number is not 'never'")
 
+    @reopening
     async def test_17_clocks_of_two_machines(
         self, open_store: OpenStore, clock: ManualClock, driver: Driver
     ) -> None:
         """Each store judges by its own application's clock, and reading removes nothing."""
-        self.needs_reopening()
         ahead = ManualClock(clock() + 60)
         here, there = open_store(), open_store(clock=ahead)
         deadline = clock() + 30

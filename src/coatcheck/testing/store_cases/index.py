@@ -16,7 +16,7 @@ from coatcheck.store.protocol import (
 from coatcheck.testing.clock import ManualClock
 from coatcheck.testing.driver import Driver
 from coatcheck.testing.expect import equal, holds
-from coatcheck.testing.store_cases.base import DAY, HOUR, Cases, OpenStore, handle
+from coatcheck.testing.store_cases.base import DAY, HOUR, Cases, OpenStore, handle, reopening
 
 A, B, C, D, E = (handle(number) for number in range(5))
 
@@ -262,11 +262,11 @@ class IndexCases(Cases):
         await self._admit(users, A)
         equal(await users.confirm("ann", A, early), False, "an epoch never comes back")
 
+    @reopening
     async def test_55_what_is_stored_stays(
         self, open_store: OpenStore, users: AsyncUserIndex, driver: Driver
     ) -> None:
         """Entries, marks and epochs are seen by another store of the same backend."""
-        self.needs_reopening()
         first = await self._admit(users, A)
         other = self.index(driver, open_store())
         equal(await self._keys(other), [A], "the other store sees the entry")

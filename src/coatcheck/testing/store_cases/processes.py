@@ -9,7 +9,7 @@ import pytest
 from coatcheck.store.protocol import AsyncStore, Stored
 from coatcheck.testing import child
 from coatcheck.testing.expect import equal
-from coatcheck.testing.store_cases.base import KEY, Cases, OtherProcess
+from coatcheck.testing.store_cases.base import KEY, Cases, OtherProcess, reopening
 
 PROCESSES = 3
 ROUNDS = 25
@@ -28,6 +28,7 @@ def skip_without(other_process: OtherProcess | None, cases: Cases) -> OtherProce
 class ProcessCases(Cases):
     """Several processes."""
 
+    @reopening
     async def test_22_no_increment_is_lost_between_processes(
         self, store: AsyncStore, other_process: OtherProcess | None
     ) -> None:

@@ -10,7 +10,7 @@ from coatcheck.store.protocol import GARBAGE_AFTER, AsyncStore, Stored
 from coatcheck.testing.clock import ManualClock
 from coatcheck.testing.driver import Driver
 from coatcheck.testing.expect import equal, holds
-from coatcheck.testing.store_cases.base import DAY, HOUR, KEY, Cases, OpenStore, handle
+from coatcheck.testing.store_cases.base import DAY, HOUR, KEY, Cases, OpenStore, handle, reopening
 
 
 class PurgeCases(Cases):
@@ -204,11 +204,11 @@ class ScanCases(Cases):
                 await store.update(key, b"22" * 99, version=1, expires_at=clock() + DAY)
         holds(stay <= seen, "what stays from the first page to the last is listed", stay - seen)
 
+    @reopening
     async def test_57_scan_goes_on_elsewhere(
         self, open_store: OpenStore, store: AsyncStore, driver: Driver
     ) -> None:
         """A cursor is text that another store of the same backend can go on from."""
-        self.needs_reopening()
         for number in range(30):
             await store.create(handle(number), b"1", expires_at=None, user_id=None)
         page, cursor = await self.scans(driver, store).scan(count=3)
