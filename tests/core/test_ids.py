@@ -214,7 +214,7 @@ def test_sec_06_the_characters_of_plain_base64_are_refused() -> None:
 
 
 @given(st.text(alphabet=ALPHABET, min_size=68, max_size=68) | st.text())
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=1_000, deadline=None)
 def test_sec_05_nothing_raises_and_nothing_made_up_is_accepted(text: str) -> None:
     """Any string at all is answered with `None` (`compare_digest` on text would raise)."""
     assert SIGNER.verify(text) is None
