@@ -86,9 +86,10 @@ class MemoryStore:
         """Return the live record, or `None`."""
         # Without the lock: records are replaced as a whole, and one look-up in a dict is atomic.
         record = self._records.get(check_key(key))
-        if record is None or _is_over(record, self.clock()):
+        if record is None:
             return None
-        return record
+        expires_at = record.expires_at
+        return record if expires_at is None or self.clock() < expires_at else None
 
     def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
@@ -137,11 +138,11 @@ class MemoryStore:
                 return Conflict(current)
             if key in self._anonymous:
                 self._anonymous.move_to_end(key)
-            growth = len(record.payload) - len(current.payload)
+            growth = len(payload) - len(current.payload)
             if growth > 0:
                 self._make_room(growth, now, spare=key)
-            self._bytes -= OVERHEAD + len(current.payload)
-            self._put(key, record)
+            self._bytes += growth
+            self._records[key] = record
             if expires_at is not None and (
                 current.expires_at is None or expires_at < current.expires_at
             ):
