@@ -33,7 +33,6 @@ from coatcheck.ending import end_record
 from coatcheck.errors import CoatcheckError, CorruptRecord, SessionEnded
 from coatcheck.events import (
     AmbiguousID,
-    ChangesDropped,
     IDRejected,
     PurgeFailed,
     RecordCorrupt,
@@ -43,7 +42,7 @@ from coatcheck.events import (
     WrongSecret,
 )
 from coatcheck.ids import Identity, secret_hash
-from coatcheck.record import Tombstone, merge, unpack
+from coatcheck.record import Tombstone, merge, restrict, unpack
 from coatcheck.runtime import Runtime
 from coatcheck.saving import save, touch
 from coatcheck.succession import begin, replace
@@ -203,13 +202,11 @@ class Lifecycle:
 
         No cancellation interrupts that, for at most 5 s.
         """
-        handle = visit.handle or ""
-        keys = visit.changed_keys()
         try:
             await self.runtime.shield(self.commit(visit, failed=failed))
         except (CoatcheckError, TimeoutError):
-            self.runtime.emit(ChangesDropped(handle, keys, "late"))
-            visit.settle()
+            visit.drop("late")
+            self._tell(visit)
 
     async def save(self, visit: Visit) -> None:
         """Commit now, on the application's demand; what could not be saved is raised.
@@ -232,18 +229,25 @@ class Lifecycle:
         runtime, identity = self.runtime, visit.identity
         if visit.phase is not Phase.STORED or identity is None:
             return
-        base, mine = visit.base, runtime.codec.encode(visit.data()) if visit.changed else None
+        mine = runtime.codec.encode(visit.data()) if visit.changed else None
+        base, cleared = visit.base, visit.cleared
         pending = visit.expiry, visit.replacement
         if not await self.find(visit, identity):
             visit.lose("gone")
             self._tell(visit)
             raise SessionEnded("another request ended this session")
         visit.expiry, visit.replacement = pending
-        if mine is not None and mine != base:
-            theirs = runtime.codec.encode(visit.data())
-            merged = merge(runtime.codec, base, mine, theirs, runtime.config.resolve)
-            visit.view = runtime.codec.decode(merged.data)
-            visit.written = True
+        if mine is None or (mine == base and not cleared):
+            return
+        theirs = runtime.codec.encode(visit.data())
+        if visit.replacement is not None:
+            # What a pending login() leaves behind does not come back.
+            keep = visit.replacement.keep
+            base, theirs = (restrict(runtime.codec, data, keep) for data in (base, theirs))
+        if not cleared:
+            mine = merge(runtime.codec, base, mine, theirs, runtime.config.resolve).data
+        visit.view = runtime.codec.decode(mine)
+        visit.written, visit.cleared = True, cleared
 
     async def end_now(self, visit: Visit) -> None:
         """End what `destroy` and `logout` asked to be ended."""
@@ -263,6 +267,8 @@ class Lifecycle:
             return save(visit)
         if phase is Phase.MUTE and not _signs_in(visit):
             visit.drop("replaced")
+        elif phase is Phase.LOST:
+            visit.drop("gone")
         elif visit.response_started and runtime.state.sends:
             visit.drop("late")  # a new ID cannot leave any more
         elif visit.replacement is not None:
@@ -270,6 +276,8 @@ class Lifecycle:
             return runtime.shield(replace(visit))
         elif phase is Phase.NEW and visit.changed and visit.data():
             return begin(visit)
+        elif phase is Phase.NEW:
+            visit.written = visit.cleared = False  # nothing was stored, and nothing is lost
         return _nothing()
 
     def _tell(self, visit: Visit) -> None:

@@ -240,7 +240,7 @@ def _unpack_text(payload: bytes) -> Content:
         sound = newline and (size is None or size == len(data))
         if not sound or not all(isfinite(time) for time in times):
             raise CorruptRecord("a length or a time does not fit")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error
     return content
 

@@ -27,9 +27,14 @@ RENEW_COOKIE = 200 * DAY
 def encode(runtime: Runtime, visit: Visit) -> bytes:
     """Encode the view; raises `UnserializableValue` and `SessionTooLarge`, before any write."""
     data = runtime.codec.encode(visit.data())
+    check_size(runtime, data)
+    return data
+
+
+def check_size(runtime: Runtime, data: bytes) -> None:
+    """Raise `SessionTooLarge` where the encoded data is longer than `max_size`."""
     if len(data) > runtime.config.max_size:
         raise SessionTooLarge(len(data), runtime.config.max_size)
-    return data
 
 
 def amended(visit: Visit, record: Record) -> Record:
@@ -80,7 +85,12 @@ async def save(visit: Visit, *, force: bool = False) -> None:
                 visit.hold(held)
                 visit.settle()
                 return
-        record, merged = _next_record(visit, held.record, mine if changed else None)
+        try:
+            record, merged = _next_record(visit, held.record, mine if changed else None)
+        except CorruptRecord as error:
+            runtime.emit(RecordCorrupt(handle, str(error)))
+            visit.lose("gone")
+            return
         slides = visit.renew or visit.expiry
         expires_at = record.slide(now) if slides else held.expires_at
         outcome = await runtime.store.update(
@@ -116,6 +126,7 @@ def _next_record(visit: Visit, theirs: Record, mine: bytes | None) -> tuple[Reco
     if theirs.data == visit.base:
         return record.with_data(mine, runtime.codec_number), None
     merged = merge(runtime.codec, visit.base, mine, runtime.data_of(theirs), runtime.config.resolve)
+    check_size(runtime, merged.data)
     return record.with_data(merged.data, runtime.codec_number), merged
 
 

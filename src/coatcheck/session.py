@@ -130,18 +130,16 @@ class BaseSession(SessionMapping):
         Raises `TypeError` and `ValueError` for a bad user ID, `ResponseStarted` after the headers.
         """
         _check_user_id(user_id)
+        if isinstance(keep, str):
+            raise TypeError(f"keep is a list of keys, not a string: write keep=[{keep!r}]")
+        kept: frozenset[str] | None = None if keep is None else frozenset(keep)
+        span = None if remember is None else seconds("remember", remember)
         visit = self._changing()
         self._needs_header(visit, "login()")
-        view = visit.data()
-        kept: frozenset[str] | None = None if keep is None else frozenset(keep)
         if visit.user_id is not None and visit.user_id != user_id:
             kept = frozenset()
         if visit.replacement is not None and visit.replacement.keep is not None:
             kept = visit.replacement.keep if kept is None else kept & visit.replacement.keep
-        if kept is not None:
-            for key in [key for key in view if key not in kept]:
-                del view[key]
-        span = None if remember is None else seconds("remember", remember)
         self._replace("login", user_id, kept, span)
 
     def logout(self) -> None:
@@ -188,13 +186,16 @@ class BaseSession(SessionMapping):
         remember: float | None,
     ) -> None:
         visit = self._look()
-        runtime = visit.runtime
-        mark = runtime.codec.encode(visit.data())
+        runtime, view = visit.runtime, visit.data()
+        kept = {key: value for key, value in view.items() if keep is None or key in keep}
+        mark = runtime.codec.encode(kept)
+        for key in view.keys() - kept.keys():
+            del view[key]
         identity = runtime.signer.mint()
         visit.replacement = Replacement(reason, user_id, identity, keep, mark, remember)
 
     def _end(self, reason: Literal["destroy", "logout"]) -> None:
-        visit = self._look()
+        visit = self._visit or self._first_look()
         if visit.phase is not Phase.ENDED:
             visit.end(reason)
 

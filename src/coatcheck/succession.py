@@ -39,7 +39,7 @@ from coatcheck.record import (
     restrict,
 )
 from coatcheck.runtime import Runtime
-from coatcheck.saving import amended, encode, save
+from coatcheck.saving import amended, check_size, encode, save
 from coatcheck.store.protocol import Admitted, Conflict, Updated
 from coatcheck.tombstone import content_of, follow, tombstone_for
 from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
@@ -216,6 +216,7 @@ class _Succession:
             for key in merged.overwritten:
                 runtime.emit(KeyOverwritten(change.identity.handle, key))
             data = merged.data
+        check_size(runtime, data)
         return await self._rewrite(self._first_record(data))
 
     async def _rewrite(self, record: Record) -> bool:

@@ -100,6 +100,7 @@ class Visit:
         "request",
         "response_started",
         "runtime",
+        "seen_user",
         "shared",
         "tombstone",
         "touch_at",
@@ -129,6 +130,7 @@ class Visit:
         self.tombstone: Tombstone | None = None
         self.epoch = 0
         self.touch_at = inf
+        self.seen_user: str | None = None
         # The application's view: `base` is the view as last saved, `view` the live objects. A view
         # that is None was never decoded, and is unchanged, not empty.
         self.base = b""
@@ -186,6 +188,8 @@ class Visit:
         self.phase = Phase.STORED
         _, expires_at, record = held
         runtime, idle = self.runtime, record.idle
+        if record.user_id is not None:
+            self.seen_user = record.user_id
         if idle is None or expires_at is None or not runtime.slides:
             self.touch_at = inf
         else:
@@ -273,12 +277,17 @@ class Visit:
     def drop(self, reason: DropReason) -> None:
         """Forget what was not saved, and keep note of it, so that somebody is told."""
         keys = self.changed_keys()
-        if keys or self.replacement is not None or self.cleared:
+        if keys or self.replacement is not None or self.cleared or self.expiry:
             identity = self.identity or self.buried
             handle = identity.handle if identity else self.handle or ""
             self.drops.append(ChangesDropped(handle, keys, reason))
+        if keys and self.view is not None:
+            # That is dealt with, and what the application holds may still change.
+            try:
+                self.base = self.runtime.codec.encode(self.view)
+            except UnserializableValue:
+                self.shared = False
         self.replacement = None
-        self.shared = False
         self.settle()
 
     def drop_data(self, reason: DropReason, mine: bytes) -> None:
@@ -301,6 +310,9 @@ class Visit:
         """End the session: note the record to be ended, and the deletion to be sent."""
         if self.held is not None and self.identity is not None:
             self.endings.append(Ending(self.identity.handle, self.held.record.user_id, reason))
+        elif self.phase is Phase.LOST and self.identity is not None:
+            # What replaced it, perhaps, still stands.
+            self.endings.append(Ending(self.identity.handle, self.seen_user, reason))
         elif self.tombstone is not None and self.buried is not None:
             self.endings.append(Ending(self.buried.handle, self.tombstone.user_id, reason))
         if self.carried is not None or self.held is not None:
