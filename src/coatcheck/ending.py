@@ -7,7 +7,7 @@ from coatcheck.events import RecordCorrupt
 from coatcheck.record import Content, Record, unpack
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import ADMISSION_GRACE
-from coatcheck.tombstone import content_of
+from coatcheck.tombstone import look_up
 
 
 async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Record | None:
@@ -24,11 +24,10 @@ async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Reco
         content = _read(runtime, handle, stored.payload) if stored else None
         if content is None or isinstance(content, Record):
             return content
-        successor = await runtime.store.get(content.successor)
-        following = _read(runtime, content.successor, successor.payload) if successor else None
-        if following is None or following.user_id != content.user_id or content.successor in seen:
+        found = await look_up(runtime, content.successor)
+        if found is None or found[1].user_id != content.user_id or content.successor in seen:
             return None
-        handle, user_id = content.successor, following.user_id
+        handle, user_id = content.successor, content.user_id
         seen.add(handle)
 
 
@@ -39,9 +38,8 @@ async def heal(runtime: Runtime, user_id: str) -> None:
         return
     for entry in await index.entries(user_id):
         if now - entry.admitted_at > ADMISSION_GRACE:
-            stored = await runtime.store.get(entry.key)
-            content = content_of(stored) if stored else None
-            if not isinstance(content, Record) or content.ended(now):
+            found = await look_up(runtime, entry.key)
+            if found is None or not isinstance(found[1], Record) or found[1].ended(now):
                 await index.forget(user_id, entry.key)
 
 

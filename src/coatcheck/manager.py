@@ -20,6 +20,7 @@ from coatcheck.session import AsyncSession, BaseSession, Session
 from coatcheck.state import CallbackState
 from coatcheck.store.protocol import AsyncStore, AsyncUserIndex, Store, check_key
 from coatcheck.succession import begin
+from coatcheck.tombstone import look_up
 from coatcheck.visit import Phase, Visit
 
 
@@ -60,8 +61,9 @@ class _Manager:
 
     async def revoke(self, handle: str, user_id: str | None) -> bool:
         if user_id is not None:
-            visit = await self.find(handle)
-            if visit is None or visit.user_id != user_id:
+            # Of a session that was just replaced there is the tombstone, which has its user too.
+            found = await look_up(self.runtime, check_key(handle))
+            if found is None or found[1].user_id != user_id:
                 return False
         return await self._end(handle, user_id, "revoked")
 

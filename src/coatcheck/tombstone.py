@@ -12,6 +12,7 @@ from typing import Final
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from coatcheck.errors import CorruptRecord
+from coatcheck.events import RecordCorrupt
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.record import Content, Record, Tombstone, unpack
 from coatcheck.runtime import Runtime
@@ -39,19 +40,28 @@ async def follow(
         except (InvalidUnwrap, ValueError):
             return None
         identity = Identity(grave.successor, secret)
-        stored = await runtime.store.get(identity.handle)
-        content = content_of(stored) if stored else None
-        if (
-            stored is None
-            or content is None
-            or not compare_digest(content.secret_hash, secret_hash(secret))
-        ):
+        found = await look_up(runtime, identity.handle)
+        if found is None or not compare_digest(found[1].secret_hash, secret_hash(secret)):
             return None
+        stored, content = found
         if isinstance(content, Record):
             live = not content.ended(runtime.clock())
             return (identity, Held(stored.version, stored.expires_at, content)) if live else None
         grave = content
     return None
+
+
+async def look_up(runtime: Runtime, handle: str) -> tuple[Stored, Content] | None:
+    """Return what lies in the store under a handle, and what it means.
+
+    `None` where there is nothing, or what is no record of ours, which is an event.
+    """
+    try:
+        stored = await runtime.store.get(handle)
+        return None if stored is None else (stored, unpack(stored.payload))
+    except CorruptRecord as error:
+        runtime.emit(RecordCorrupt(handle, str(error)))
+        return None
 
 
 def content_of(stored: Stored) -> Content | None:
