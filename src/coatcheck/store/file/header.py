@@ -85,7 +85,7 @@ def encode(header: Header) -> bytes:
         header.checksum,
         header.user,
     )
-    return b"%b%08x\n" % (line, crc32(line))
+    return line + checksum(line) + b"\n"
 
 
 def decode(key: str, line: bytes) -> Header:
@@ -97,7 +97,7 @@ def decode(key: str, line: bytes) -> Header:
         name, form, found, deadline, version, size, check, user, line_check = line.split()
         if name != _FORMAT or form != _VERSION or found != key.encode():
             raise CorruptRecord("the file begins with the header of something else")
-        if int(line_check, 16) != crc32(line[:-8]):
+        if line_check != checksum(line[:-8]):
             raise CorruptRecord("the header of the file is damaged")
         return Header(
             key,
