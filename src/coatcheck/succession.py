@@ -140,13 +140,15 @@ class _Succession:
                 runtime.emit(SessionRevoked(handle, self.user_id, "unconfirmed"))
                 visit.lose("revoked")
                 return
+            if goes_on:
+                await self._clean_up()
         except BaseException:
             await runtime.shield(self._withdraw())
             raise
         if not created:
             raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
         if goes_on:
-            await self._complete()
+            self._complete()
 
     async def _admit(self) -> Admitted | None:
         """Enter the new handle into the user's index; raises `TooManySessions`."""
@@ -308,8 +310,18 @@ class _Succession:
             if await end_record(runtime, evicted, self.user_id) is not None:
                 runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
 
-    async def _complete(self) -> None:
-        """Take over the new session, and end what it evicted and replaced."""
+    async def _clean_up(self) -> None:
+        """End what the new session evicted, and the index entry of what it replaced."""
+        await self._end_evicted()
+        index, old, replaced = self.runtime.index, self.old, self.old_identity
+        previous = old.record.user_id if old else None
+        if index is None or replaced is None or previous is None:
+            return
+        if replaced.handle != self.replaces:  # else `confirm` removed it
+            await index.forget(previous, replaced.handle)
+
+    def _complete(self) -> None:
+        """Take over the new session, whose ID may leave now."""
         runtime, visit, change = self.runtime, self.visit, self.change
         handle = change.identity.handle
         old, old_identity = self.old, self.old_identity
@@ -317,14 +329,9 @@ class _Succession:
         if self.lost is not None:
             visit.drops.append(self.lost)
         if old is not None and old_identity is not None:
-            previous = old.record.user_id
-            confirmed = old_identity.handle == self.replaces
-            if runtime.index is not None and previous is not None and not confirmed:
-                await runtime.index.forget(previous, old_identity.handle)
             runtime.emit(SessionReplaced(old_identity.handle, handle, self.user_id, change.reason))
         else:
             runtime.emit(SessionCreated(handle, self.user_id))
-        await self._end_evicted()
 
 
 async def _adopt(
