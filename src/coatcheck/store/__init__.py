@@ -19,6 +19,7 @@ from coatcheck.store.urls import open_async_store as open_async_store
 from coatcheck.store.urls import open_store as open_store
 
 if TYPE_CHECKING:
+    from coatcheck.store.file import FileStore as FileStore
     from coatcheck.store.keyvalue import AsyncKeyValueStore as AsyncKeyValueStore
     from coatcheck.store.keyvalue import KeyValueStore as KeyValueStore
     from coatcheck.store.sqlite import AsyncSQLiteStore as AsyncSQLiteStore
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # was built without SQLite is to lack one store, not all of them.
 _LATER = {
     "AsyncKeyValueStore": "keyvalue",
+    "FileStore": "file",
     "KeyValueStore": "keyvalue",
     "AsyncSQLiteStore": "sqlite",
     "SQLiteStore": "sqlite",
