@@ -293,20 +293,22 @@ def test_a_fork_amid_the_work_of_threads(path: Path) -> None:
 
     with ThreadPoolExecutor(3) as threads:
         works = [threads.submit(work, number) for number in range(3)]
-        for number in range(5):
-            pid = os.fork()
-            if pid == 0:
-                status = 1
-                try:
-                    key = key_of(100 + number)
-                    if store.create(key, b"child", expires_at=None, user_id=None):
-                        status = 0
-                finally:
-                    os._exit(status)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        stop.set()
-        for work_done in works:
-            work_done.result()
+        try:
+            for number in range(5):
+                pid = os.fork()
+                if pid == 0:
+                    status = 1
+                    try:
+                        key = key_of(100 + number)
+                        if store.create(key, b"child", expires_at=None, user_id=None):
+                            status = 0
+                    finally:
+                        os._exit(status)
+                assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        finally:
+            stop.set()
+        for done in works:
+            done.result()
     found = [store.get(key_of(100 + number)) for number in range(5)]
     store.close()
     assert found == [Stored(1, None, b"child")] * 5
@@ -530,15 +532,20 @@ def test_a_file_that_may_only_be_read_is_an_error(tmp_path: Path) -> None:
             store = SQLiteStore(path)
             store.create("0" * 32, b"old", expires_at=None, user_id=None)
             store.close()
+            store = SQLiteStore(path)
             os.chmod(path, 0o400)
-            store = SQLiteStore.__new__(SQLiteStore)
-            try:
-                store.__init__(path)
-                store.update("0" * 32, b"new", version=1, expires_at=None)
-            except StoreError as error:
-                assert "readonly" in str(error), error
-            else:
-                raise SystemExit("a read-only file was written")
+            for write in (
+                lambda: store.update("0" * 32, b"new", version=1, expires_at=None),
+                lambda: store.delete("0" * 32),
+                lambda: SQLiteStore(path),
+            ):
+                try:
+                    write()
+                except StoreError as error:
+                    assert "readonly" in str(error), error
+                else:
+                    raise SystemExit("a read-only file was written")
+            assert store.get("0" * 32) == Stored(1, None, b"old")
         """,
         tmp_path,
     )

@@ -9,6 +9,7 @@ has the parent's: SQLite keeps its locks in the memory that the fork copied, and
 parent for its own ("How To Corrupt An SQLite Database File", 2.6). So all connections are closed
 before a fork, and both sides open new ones. Only a fork that Python is not told of, as that of a
 server written in C, leaves the child with copies; it notices by the process ID and lets them lie.
+Such a server should fork before it uses a store; to make one leaves no connection open.
 
 A file that was removed or replaced under an open connection stays in use until somebody looks: each
 connection does, with one `lstat`, when it is first used again after a second.
@@ -34,8 +35,9 @@ Ts = TypeVarTuple("Ts")
 
 CHECK_INTERVAL: Final = 1.0
 """Seconds for which a connection trusts that the file is still the one that it has open."""
-FORK_PATIENCE: Final = 1.0
-"""Seconds that a fork waits for statements that other threads have under way."""
+FORK_PATIENCE: Final = 30.0
+"""Seconds that a fork waits for what other threads have under way: a copy of it would hold locks
+in the child that nobody ever lets go."""
 
 
 class Database:

@@ -138,11 +138,14 @@ def check_tables(cursor: sqlite3.Cursor, path: str) -> None:
 
 
 def make_tables(cursor: sqlite3.Cursor) -> None:
-    """Make the tables in a database that is empty; in any other do nothing."""
+    """Make the tables in a database that is empty; in any other see whether it may be written."""
     cursor.execute("BEGIN IMMEDIATE")
     if _number(cursor, "SELECT count(*) FROM sqlite_master") == 0:
         for statement in _TABLES:
             cursor.execute(statement)
+    else:
+        # On a file that may only be read a transaction begins all the same; a statement does not.
+        cursor.execute("UPDATE namespaces SET counter = counter WHERE 0")
     cursor.execute("COMMIT")
 
 
