@@ -30,7 +30,7 @@ class Request(Protocol):
 
     @property
     def path(self) -> str:
-        """The path below the place where the application is mounted."""
+        """The path below the place where the application is mounted, without percent-encoding."""
         ...
 
     @property
@@ -64,7 +64,8 @@ class WSGIRequest:
     @property
     def path(self) -> str:
         path: str = self.native.get("PATH_INFO", "")
-        return path
+        # PEP 3333 carries the octets of UTF-8 as Latin-1.
+        return path if path.isascii() else path.encode("latin-1", "replace").decode(errors="replace")
 
     @property
     def client(self) -> str | None:
@@ -99,7 +100,9 @@ class ASGIRequest:
     def path(self) -> str:
         path: str = self.native.get("path", "")
         root: str = self.native.get("root_path", "")
-        return path[len(root) :] if root and path.startswith(root) else path
+        # Some servers leave the mount point in `path`, as the specification now asks; others do not.
+        mounted = root and (path == root or path.startswith(root.rstrip("/") + "/"))
+        return path[len(root.rstrip("/")) :] if mounted else path
 
     @property
     def client(self) -> str | None:
