@@ -90,6 +90,9 @@ class ExcludedSession(FlaskSession):
 
     committed_here = False
 
+    def __repr__(self) -> str:
+        return "<FlaskSession excluded>"
+
     def _first_look(self) -> Visit:
         visit = self._visit = self._new_visit()
         visit.become_new()
