@@ -415,6 +415,16 @@ def test_a_local_client_does_not_use_up_the_warning(caplog: pytest.LogCaptureFix
     assert len(warnings_in(caplog)) == 1
 
 
+def test_clients_that_were_looked_at_are_kept_in_bounds(caplog: pytest.LogCaptureFixture) -> None:
+    """Thousands of local addresses neither fill the memory nor hide the first real client."""
+    state = CookieState()
+    for number in range(2_000):
+        sent(state, PlainRequest(client=f"127.0.{number // 250}.{number % 250}"), A)
+    assert len(cast("Any", state)._examined) <= 256
+    sent(state, PlainRequest(client="203.0.113.9"), A)
+    assert len(warnings_in(caplog)) == 1
+
+
 @pytest.mark.parametrize(
     "headers", [{"X-Forwarded-Proto": "https"}, {"Forwarded": 'for=1.2.3.4;Proto=https;by="x"'}]
 )
