@@ -13,6 +13,8 @@ from coatcheck.store.file import FileStore
 from coatcheck.store.protocol import Stored
 
 HOUR = 3600.0
+NOBODY = 65534
+"""A user who owns nothing."""
 KEY, OTHER = "ab" + "0" * 30, "cd" + "f" * 30
 
 
@@ -36,6 +38,14 @@ def put(store: FileStore, key: str = KEY, payload: bytes = b"payload", **options
 def all_files(folder: Path) -> Iterator[Path]:
     """Yield all that lies below a folder but folders."""
     return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+def let_others_pass(top: Path, *names: str) -> Path:
+    """Let other users look into a folder, and into those below it, one in another."""
+    for name in ("", *names):
+        top /= name
+        top.chmod(top.stat().st_mode | 0o055)
+    return top
 
 
 def forked(work: Callable[[], object], *, user: int | None = None) -> int:

@@ -18,9 +18,12 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.store.file import FileStore
 from coatcheck.store.file import header as headers
 from coatcheck.store.protocol import (
+    ADMISSION_GRACE,
     DEFAULT_NAMESPACE,
     GARBAGE_AFTER,
+    Admitted,
     Purges,
+    Refused,
     Scans,
     Stored,
     Updated,
@@ -230,6 +233,18 @@ def test_purge_goes_on_where_it_stopped(store: FileStore, clock: ManualClock) ->
     clock.advance(HOUR)
     assert [store.purge(10) for _ in range(7)] == [10] * 6 + [4]
     assert store.purge(10) == 0
+
+
+def test_sessions_that_are_gone_make_room(store: FileStore, clock: ManualClock) -> None:
+    """An entry of half a minute ago without a live record does not count against the limit."""
+    for key in (KEY, OTHER):
+        store.admit("ann", key, limit=None, evict=False)
+    put(store, OTHER, user_id="ann", expires_at=clock() + 9 * HOUR)
+    assert store.admit("ann", "e" * 32, limit=2, evict=False) == Refused()
+    clock.advance(ADMISSION_GRACE + 1)
+    assert isinstance(store.admit("ann", "e" * 32, limit=2, evict=False), Admitted)
+    assert [entry.key for entry in store.entries("ann")] == [OTHER, "e" * 32]
+    assert store.admit("ann", "f" * 32, limit=2, evict=False) == Refused()
 
 
 def test_a_user_without_sessions_leaves_no_file(store: FileStore) -> None:

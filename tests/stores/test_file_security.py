@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,18 @@ from coatcheck.errors import ConfigurationError, CorruptRecord, StoreError
 from coatcheck.store.file import FileStore
 from coatcheck.store.protocol import GARBAGE_AFTER, Gone, Stored
 from coatcheck.testing import ManualClock
-from tests.stores.file_tools import HOUR, KEY, OTHER, all_files, ended, file_of, forked, sessions
+from tests.stores.file_tools import (
+    HOUR,
+    KEY,
+    NOBODY,
+    OTHER,
+    all_files,
+    ended,
+    file_of,
+    forked,
+    let_others_pass,
+    sessions,
+)
 
 HOSTILE = (
     "../../etc/passwd",
@@ -142,7 +154,7 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         directory = tmp_path / "sessions"
         directory.mkdir(mode=0o700)
-        os.chown(directory, 65534, -1)
+        os.chown(directory, NOBODY, -1)
     else:
         directory = Path("/")
     with pytest.raises(ConfigurationError, match="belongs to the user"):
@@ -399,21 +411,17 @@ def test_a_scan_takes_any_cursor(store: FileStore) -> None:
         assert after is None
 
 
-def test_the_superuser_s_files_are_not_ours(tmp_path: Path) -> None:
-    """A store that another user has made cannot be opened, whatever that user's rights."""
-    if os.geteuid() != 0:
-        directory = Path("/")
-        with pytest.raises(ConfigurationError):
-            FileStore(directory)
-        return
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == 0 and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o055)
-    FileStore(tmp_path / "sessions").close()
-    (tmp_path / "sessions").chmod(0o755)
+def test_a_store_that_another_user_made_is_not_ours() -> None:
+    """It is refused, whatever its permissions are."""
+    with tempfile.TemporaryDirectory() as top:
+        directory = let_others_pass(Path(top)) / "sessions"
+        FileStore(directory).close()
+        directory.chmod(0o755)
+        if os.geteuid() != 0:
+            directory = Path("/")
 
-    def refuse() -> None:
-        with pytest.raises(ConfigurationError, match="belongs to the user 0"):
-            FileStore(tmp_path / "sessions")
+        def refuse() -> None:
+            with pytest.raises(ConfigurationError, match="belongs to the user 0"):
+                FileStore(directory)
 
-    assert ended(forked(refuse, user=65534)) == 0
+        assert ended(forked(refuse, user=NOBODY)) == 0

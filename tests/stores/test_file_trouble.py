@@ -24,11 +24,13 @@ from coatcheck.store.protocol import (
 from coatcheck.testing import ManualClock
 from tests.stores.file_tools import (
     KEY,
+    NOBODY,
     OTHER,
     all_files,
     ended,
     file_of,
     forked,
+    let_others_pass,
     put,
     sessions,
 )
@@ -165,31 +167,29 @@ def test_a_full_disk_leaves_the_old_data(store: FileStore) -> None:
     assert store.update(KEY, b"new", version=1, expires_at=None) == Updated(2)
 
 
-def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_refused(directory: Path) -> None:
     """A read-only directory is a ConfigurationError that says what to do."""
-    folder = tmp_path / "sessions"
-    folder.mkdir()
-    for path in (folder, *folder.parents):
-        if path.owner() == Path(folder).owner():
-            path.chmod(path.stat().st_mode | 0o055)
-    os.chown(folder, 65534 if os.geteuid() == 0 else -1, -1)
-    folder.chmod(0o500)
+    directory.mkdir(parents=True)
+    let_others_pass(directory.parents[1], "data", "sessions")
+    os.chown(directory, NOBODY if os.geteuid() == 0 else -1, -1)
+    directory.chmod(0o500)
 
     def refuse() -> None:
         with pytest.raises(ConfigurationError, match=r"may not write to .*chmod u\+rwx"):
-            FileStore(folder)
+            FileStore(directory)
 
-    assert ended(forked(refuse, user=65534)) == 0
-    assert list(folder.iterdir()) == []
+    assert ended(forked(refuse, user=NOBODY)) == 0
+    directory.chmod(0o700)
+    assert list(directory.iterdir()) == []
 
 
-def test_files_that_may_not_be_read_are_told(store: FileStore) -> None:
+def test_files_that_may_not_be_read_are_told(store: FileStore, directory: Path) -> None:
     """A file that the system keeps from us is a StoreError, and not a missing session."""
     put(store)
-    for path in (Path(store.directory), *Path(store.directory).parents):
-        if path.stat().st_uid == os.geteuid():
-            path.chmod(path.stat().st_mode | 0o055)
+    folder = let_others_pass(directory.parents[1], "data", "sessions", "coatcheck", "sessions")
+    let_others_pass(folder, KEY[:2])
     file_of(store).chmod(0)
+    folder.chmod(0o555)
 
     def read() -> None:
         with pytest.raises(StoreError, match="Permission denied"):
@@ -197,10 +197,8 @@ def test_files_that_may_not_be_read_are_told(store: FileStore) -> None:
         with pytest.raises(StoreError, match="Permission denied"):
             store.create(OTHER, b"new", expires_at=None, user_id=None)
 
-    for path in (sessions(store), *sessions(store).iterdir(), Path(store.directory) / "coatcheck"):
-        path.chmod(0o755)
-    file_of(store).parent.chmod(0o555)
-    assert ended(forked(read, user=65534)) == 0
+    assert ended(forked(read, user=NOBODY)) == 0
+    folder.chmod(0o700)
 
 
 @pytest.mark.parametrize("what", ["directory", "coatcheck", "sessions"])
