@@ -58,7 +58,8 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
 
 
 def _add_vary(headers: ResponseHeaders, present: list[str], names: Sequence[str]) -> None:
-    listed = [name.strip(" \t") for value in present for name in value.split(",")]
+    names_given = (name.strip(" \t") for value in present for name in value.split(","))
+    listed = [name for name in names_given if name]
     known = {name.lower() for name in listed}
     missing = [name for name in names if name.lower() not in known]
     if missing and "*" not in known:
