@@ -71,7 +71,9 @@ class StreamedBody:
     def _commit(self) -> None:
         visit = visit_of(self._session)
         if visit is not None and not self._lifecycle.idle(visit):
-            run_now(self._lifecycle.commit(visit, failed=self._failed))
+            failed, self._failed = self._failed, True
+            run_now(self._lifecycle.commit(visit, failed=failed))
+            self._failed = failed
 
     def close(self) -> None:
         """Close the body; what was not committed yet, for the client went away, is saved now."""
