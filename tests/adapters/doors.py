@@ -52,7 +52,7 @@ def status_line(status: int) -> str:
 def chunks_of(answer: Answer, session: AnySession) -> Iterator[bytes]:
     """Make the chunks of an answer, one by one."""
     for chunk in answer.chunks:
-        yield make(chunk, session)
+        yield run_now(make(chunk, session))
 
 
 def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -73,12 +73,12 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if not answer.whole:
         for chunk in answer.chunks:
-            body = make(chunk, session)
+            body = await make(chunk, session)
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     else:
-        whole = b"" if answer.status in _BODILESS else b"".join(chunks_of(answer, session))
-        await send({"type": "http.response.body", "body": whole})
+        body = b"" if answer.status in _BODILESS else str(answer.body).encode()
+        await send({"type": "http.response.body", "body": body})
 
 
 def flask_app() -> flask.Flask:

@@ -27,7 +27,7 @@ LIFETIME = 30 * 86_400
 NAME = "session"
 AnySession = Session | AsyncSession
 View = Callable[[Any], Any]
-Chunk = str | Callable[[Any], str]
+Chunk = str | View
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
@@ -56,9 +56,10 @@ def as_answer(value: object) -> Answer:
     return Answer("" if value is None else str(value))
 
 
-def make(chunk: Chunk, session: AnySession) -> bytes:
+async def make(chunk: Chunk, session: AnySession) -> bytes:
     """Make a chunk, now that it is due."""
-    return (chunk if isinstance(chunk, str) else chunk(session)).encode()
+    value = chunk if isinstance(chunk, str) else chunk(session)
+    return str(await value if inspect.isawaitable(value) else value).encode()
 
 
 async def answer_of(view: View, session: AnySession) -> Answer:
