@@ -1,4 +1,7 @@
-"""Every built-in store passes the contract."""
+"""Stores that have no test module of their own pass the contract.
+
+The memory, file and SQLite stores run it beside the tests of what is particular to them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import TypeVar
 import pytest
 
 from coatcheck.clock import Clock
-from coatcheck.drivers import CalledIndex, CalledPurges, CalledScans, Threaded, in_thread
+from coatcheck.drivers import CalledIndex, CalledPurges, CalledScans, Threaded, in_thread, pause
+from coatcheck.store.keyvalue import AsyncKeyValueStore, KeyValueStore
 from coatcheck.store.protocol import DEFAULT_NAMESPACE
 from coatcheck.testing import (
     AsyncCountingStore,
@@ -19,9 +23,19 @@ from coatcheck.testing import (
     ManualClock,
     StoreContract,
 )
+from coatcheck.testing.store_cases.base import Capability
+from coatcheck.testing.store_cases.index import IndexCases
+from coatcheck.testing.store_cases.upkeep import PurgeCases, ScanCases
 from tests.stores.reference import Backend, ReferenceStore
 
 C = TypeVar("C", bound=type[object])
+
+ALL_CAPABILITIES = sorted(
+    name
+    for cases in (IndexCases, PurgeCases, ScanCases)
+    for name in vars(cases)
+    if name.startswith("test_")
+)
 
 OTHER_PROCESSES = ("test_22_no_increment_is_lost_between_processes",)
 
@@ -91,5 +105,69 @@ class TestAsyncReferenceStore(AsyncStoreContract):
         def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> AsyncCountingStore:
             store = ReferenceStore(backend, namespace=namespace, clock=clock)
             return AsyncCountingStore(Suspending(store))
+
+        return make
+
+
+class Mapping(dict[str, str]):
+    """An object with the three methods that `KeyValueStore` asks for."""
+
+    def set(self, id: str, data: str) -> None:
+        self[id] = data
+
+    def delete(self, id: str) -> None:
+        self.pop(id, None)
+
+
+class AwaitedMapping:
+    """The same, awaited, suspending each time."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, str] = {}
+
+    async def get(self, id: str) -> str | None:
+        await pause(0)
+        return self._items.get(id)
+
+    async def set(self, id: str, data: str) -> None:
+        await pause(0)
+        self._items[id] = data
+        await pause(0)
+
+    async def delete(self, id: str) -> None:
+        await pause(0)
+        self._items.pop(id, None)
+
+
+@without(*OTHER_PROCESSES, *ALL_CAPABILITIES)
+@pytest.mark.filterwarnings("ignore:sessions in a Mapping are safe")
+class TestKeyValueStore(StoreContract):
+    """Any object with `get`, `set` and `delete`."""
+
+    capabilities = frozenset[Capability]()
+
+    @pytest.fixture
+    def make_store(self, clock: ManualClock) -> MakeStore:
+        mapping, now = Mapping(), clock
+
+        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> KeyValueStore:
+            return KeyValueStore(mapping, namespace=namespace, clock=clock)
+
+        return make
+
+
+@without(*OTHER_PROCESSES, *ALL_CAPABILITIES)
+@pytest.mark.filterwarnings("ignore:sessions in a AwaitedMapping are safe")
+class TestAsyncKeyValueStore(AsyncStoreContract):
+    """Any object with these methods, awaited."""
+
+    capabilities = frozenset[Capability]()
+
+    @pytest.fixture
+    def make_store(self, clock: ManualClock) -> MakeAsyncStore:
+        mapping, now = AwaitedMapping(), clock
+
+        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> AsyncKeyValueStore:
+            return AsyncKeyValueStore(mapping, namespace=namespace, clock=clock)
 
         return make

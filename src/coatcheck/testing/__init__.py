@@ -6,4 +6,7 @@ from coatcheck.testing.counting import AsyncCountingStore as AsyncCountingStore
 from coatcheck.testing.counting import CountingStore as CountingStore
 from coatcheck.testing.driver import MakeAsyncStore as MakeAsyncStore
 from coatcheck.testing.driver import MakeStore as MakeStore
+from coatcheck.testing.state_contract import CookieClient as CookieClient
+from coatcheck.testing.state_contract import HeaderClient as HeaderClient
+from coatcheck.testing.state_contract import StateContract as StateContract
 from coatcheck.testing.store_contract import StoreContract as StoreContract

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -199,20 +199,6 @@ class BasicCases(Cases):
             equal(await purges.purge(), 0, "another namespace purges nothing")
             clock.set(deadline - 1)
             equal(await ours.get(KEY), Stored(1, deadline, b"ours"), "namespaces are apart")
-
-    async def test_08_namespaces_have_their_own_index(
-        self, open_store: OpenStore, driver: Driver
-    ) -> None:
-        """A store of another namespace lists, revokes and forgets no sessions of a user."""
-        ours = self.index(driver, open_store())
-        theirs = self.index(driver, open_store(namespace="another-app"))
-        admitted = await ours.admit("ann", KEY, limit=1, evict=False)
-        epoch = getattr(admitted, "epoch", None)
-        equal(list(await theirs.entries("ann")), [], "another namespace lists nothing")
-        equal(list(await theirs.revoke("ann")), [], "another namespace revokes nothing")
-        await theirs.forget("ann", KEY)
-        equal([entry.key for entry in await ours.entries("ann")], [KEY], "namespaces are apart")
-        equal(await ours.confirm("ann", KEY, cast(int, epoch)), True, "epochs are apart")
 
     @reopening
     async def test_09_what_is_stored_stays(

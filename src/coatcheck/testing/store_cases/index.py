@@ -1,4 +1,4 @@
-"""Cases 29 and 54 to 56: which sessions a user has."""
+"""Cases 8, 29 and 54 to 56: which sessions a user has."""
 
 from __future__ import annotations
 
@@ -60,6 +60,20 @@ class IndexCases(Cases):
 
     async def _keys(self, users: AsyncUserIndex, user: str = "ann") -> list[str]:
         return [entry.key for entry in await users.entries(user)]
+
+    async def test_08_namespaces_have_their_own_index(
+        self, open_store: OpenStore, driver: Driver
+    ) -> None:
+        """A store of another namespace lists, revokes and forgets no sessions of a user."""
+        ours = self.index(driver, open_store())
+        theirs = self.index(driver, open_store(namespace="another-app"))
+        admitted = await ours.admit("ann", A, limit=1, evict=False)
+        epoch = getattr(admitted, "epoch", 0)
+        equal(list(await theirs.entries("ann")), [], "another namespace lists nothing")
+        equal(list(await theirs.revoke("ann")), [], "another namespace revokes nothing")
+        await theirs.forget("ann", A)
+        equal([entry.key for entry in await ours.entries("ann")], [A], "namespaces are apart")
+        equal(await ours.confirm("ann", A, epoch), True, "epochs are apart")
 
     async def test_29_delete_takes_the_entry_along(
         self, store: AsyncStore, users: AsyncUserIndex, clock: ManualClock
