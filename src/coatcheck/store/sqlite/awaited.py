@@ -204,7 +204,7 @@ class AsyncSQLiteStore:
             result = await self._persist(step, *arguments)
         self._written += size + ROW_BYTES
         if self._written > LOG_BYTES:
-            await self._checkpoint()
+            await self._move_log()
         return result
 
     async def _persist(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
@@ -217,10 +217,11 @@ class AsyncSQLiteStore:
                 continue
         raise locked(self._database.path, self._database.timeout)
 
-    async def _checkpoint(self) -> None:
+    async def _move_log(self) -> None:
         self._written = 0
         try:
-            await drivers.in_thread(self._database.attempt, upkeep.checkpoint, self.namespace)
-        except (Busy, StoreError) as error:
+            await drivers.in_thread(self._database.run, upkeep.move_log)
+            await drivers.in_thread(self._database.run, upkeep.begin_log, self.namespace)
+        except StoreError as error:
             # What was to be saved is saved. The log goes on growing until the next try.
-            logger.warning("the log of a SQLite store stays where it is: %s", error)
+            logger.warning("the log of a SQLite store was not moved: %s", error)

@@ -161,12 +161,19 @@ def scan(
     return keys, keys[-1] if len(keys) == count else None
 
 
-def checkpoint(cursor: Cursor, now: float, namespace: str) -> None:
-    """Move the write-ahead log into the database, and begin the log anew.
-
-    SQLite syncs the log to the disk when its first page is written again. The counter is moved so
-    that this happens here and not in the middle of somebody's commit.
-    """
+def move_log(cursor: Cursor, now: float) -> None:
+    """Move the write-ahead log into the database, as far as no reader is in the way."""
     cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    # By now there is little left to move, which is all that writers have to wait for.
     cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-    cursor.execute("UPDATE namespaces SET counter = counter + 1 WHERE namespace = ?", (namespace,))
+
+
+_COUNT_UP: Final = """
+    INSERT INTO namespaces (namespace, counter) VALUES (?, 1)
+    ON CONFLICT (namespace) DO UPDATE SET counter = counter + 1
+"""
+
+
+def begin_log(cursor: Cursor, now: float, namespace: str) -> None:
+    """Write the log's first page, for which SQLite makes somebody wait until it is on the disk."""
+    cursor.execute(_COUNT_UP, (namespace,))
