@@ -111,7 +111,7 @@ def check(world: World, running: Running) -> None:
             continue  # somebody was told
         others = [other for name, other in running if name != task]
         _check_response(world, task, operation)
-        _check_sent(world, task, others)
+        _check_sent(world, task, operation, others)
         if operation in WRITES:
             _check_change(world, task, WRITES[operation], others)
         if operation in (*SIGN_INS, REGENERATE):
@@ -202,10 +202,15 @@ def _check_response(world: World, task: str, operation: Operation) -> None:
         raise Broken("a deletion cookie is sent by destroy and logout, and only by them")
 
 
-def _check_sent(world: World, task: str, others: list[Operation]) -> None:
-    """An ID that was sent opens the session, however late its response arrives."""
+def _check_sent(world: World, task: str, operation: Operation, others: list[Operation]) -> None:
+    """An ID that was sent opens the session, however late its response arrives.
+
+    Who ends the old session ends no other user's sign-in: it may be who planted the ID.
+    """
     sent = world.runtime.signer.verify(world.outcomes[task].sent or "")
-    ended = world.failed or any(other in ENDS for other in others)
+    user = SIGN_INS.get(operation)
+    ends = ENDS if user is None or user == world.start.user else (EXPIRE, REVOKE_USER)
+    ended = world.failed or any(other in ends for other in others)
     if sent is not None and not ended and not world.is_live(sent[0].handle):
         raise Broken("an ID that was sent is worth nothing, and nobody ended the session")
 
