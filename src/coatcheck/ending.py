@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coatcheck.errors import CorruptRecord
 from coatcheck.events import RecordCorrupt
-from coatcheck.record import Content, Record, unpack
+from coatcheck.layout import unpack
+from coatcheck.record import Content, Record
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import ADMISSION_GRACE
 from coatcheck.tombstone import look_up

@@ -118,10 +118,10 @@ class IDSigner:
             return None
         if len(body) != _BODY_SIZE:
             return None
-        mac = body[_SIGNED_SIZE:]
+        signed, mac = body[:_SIGNED_SIZE], body[_SIGNED_SIZE:]
         for key in keys:
-            if compare_digest(key.mac(body[:_SIGNED_SIZE]), mac):
-                identity = _identity((body[:HANDLE_SIZE].hex(), body[HANDLE_SIZE:_SIGNED_SIZE]))
+            if compare_digest(key.mac(signed), mac):
+                identity = _identity((signed[:HANDLE_SIZE].hex(), signed[HANDLE_SIZE:]))
                 return identity, key is self._current
         return None
 

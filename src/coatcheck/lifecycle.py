@@ -42,7 +42,8 @@ from coatcheck.events import (
     WrongSecret,
 )
 from coatcheck.ids import Identity, secret_hash
-from coatcheck.record import Tombstone, merge, restrict, unpack
+from coatcheck.layout import unpack
+from coatcheck.record import Tombstone, merge, restrict
 from coatcheck.runtime import Runtime
 from coatcheck.saving import save, touch
 from coatcheck.succession import begin, replace
@@ -152,7 +153,7 @@ class Lifecycle:
             runtime.emit(UnknownID(handle))
             return content
         now = runtime.clock()
-        if content.anchor > now:
+        if content.created_at > now or (content.signed_in_at or 0.0) > now:
             content = content.as_of(now)
         if content.deadline is not None and now >= content.deadline:
             runtime.emit(SessionExpired(handle))

@@ -1,28 +1,19 @@
-"""What is kept of one session, how it becomes bytes, how two versions become one: pure functions.
+"""What is kept of one session, and how two versions of it become one: pure functions.
 
-A stored payload is either a `Record` or a `Tombstone`. A record holds no usable session ID: only
-the SHA-256 of its secret half. The sliding deadline is not part of it, for it moves without
-rewriting the payload; it lies beside the version in the store. A tombstone stands for ten minutes
-where `login` or `regenerate` ended a record, so that what is in flight under the old ID neither
-writes nor reads.
-
-There are two layouts of the same fields, told apart by their first byte: a compact binary one, and
-text in two lines for codecs that people read. Both carry a checksum and the length of the data.
+A record holds no usable session ID: only the SHA-256 of its secret half. The sliding deadline is
+not part of it, for it moves without rewriting the record; it lies beside the version in the store.
+A tombstone stands for ten minutes where `login` or `regenerate` ended a record, so that what is in
+flight under the old ID neither writes nor reads.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from math import isfinite
-from typing import Any, Final, NamedTuple, TypeAlias, cast
-from zlib import crc32
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from coatcheck.codecs import Codec
 from coatcheck.config import Resolver
-from coatcheck.errors import CorruptRecord
 
 TOMBSTONE_LIFE: Final = 600.0
 """Seconds for which a tombstone stands."""
@@ -59,7 +50,7 @@ class Record(NamedTuple):
 
     def with_data(self, data: bytes, codec: int) -> Record:
         """Return the record with other data; five times as fast as `_replace`."""
-        return _make_record((*self[:8], codec, data))
+        return make_record((*self[:8], codec, data))
 
     def ended(self, now: float) -> bool:
         """Say whether the absolute deadline has come; at the deadline it has."""
@@ -78,7 +69,7 @@ class Record(NamedTuple):
 
 
 # A third of what calling the class of a named tuple costs.
-_make_record: Final[Callable[[Iterable[Any]], Record]] = partial(
+make_record: Final[Callable[[Iterable[Any]], Record]] = partial(
     tuple.__new__,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     Record,
 )
@@ -101,148 +92,6 @@ class Tombstone(NamedTuple):
 
 
 Content: TypeAlias = Record | Tombstone
-
-# Binary: magic, kind and flags, codec, hash, epoch, created, signed in, idle, deadline, lengths of
-# user and data; then user, data, CRC-32 of all before.
-_MAGIC: Final = b"\xcc\x01"
-_HEAD: Final = struct.Struct(">2sBB32sIddddHI")
-_HEAD_SIZE: Final = _HEAD.size
-_head: Final = _HEAD.unpack_from
-_GRAVE: Final = struct.Struct(">2sB32sd16s24sH")
-_CRC: Final = struct.Struct("<I")
-_RESIDUE: Final = 0x2144DF1C
-"""The CRC-32 of anything that ends in its own CRC-32, least significant byte first."""
-_TOMBSTONE, _PERSISTENT, _USER, _SIGNED_IN, _IDLE, _DEADLINE = 1, 2, 4, 8, 16, 32
-
-_TEXT: Final = b'{"coatcheck":1,"crc32":"'
-_TEXT_HEAD: Final = len(_TEXT) + 10
-
-
-def pack(content: Content, *, text: bool) -> bytes:
-    """Turn a record or a tombstone into the payload that a store keeps."""
-    if text:
-        return _pack_text(content)
-    user = b"" if content.user_id is None else content.user_id.encode()
-    flags = 0 if content.user_id is None else _USER
-    if isinstance(content, Tombstone):
-        head = _GRAVE.pack(
-            _MAGIC,
-            flags | _TOMBSTONE,
-            content.secret_hash,
-            content.buried_at,
-            bytes.fromhex(content.successor),
-            content.wrapped,
-            len(user),
-        )
-        body = head + user
-        return body + _CRC.pack(crc32(body))
-    _, _, epoch, created_at, signed_in_at, idle, deadline, persistent, codec, data = content
-    if persistent:
-        flags |= _PERSISTENT
-    if signed_in_at is not None:
-        flags |= _SIGNED_IN
-    if idle is not None:
-        flags |= _IDLE
-    if deadline is not None:
-        flags |= _DEADLINE
-    head = _HEAD.pack(
-        _MAGIC,
-        flags,
-        codec,
-        content.secret_hash,
-        epoch,
-        created_at,
-        signed_in_at or 0.0,
-        idle or 0.0,
-        deadline or 0.0,
-        len(user),
-        len(data),
-    )
-    body = b"%b%b%b" % (head, user, data)
-    return body + _CRC.pack(crc32(body))
-
-
-def unpack(payload: bytes) -> Content:
-    """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make."""
-    if payload[:1] == b"{":
-        return _unpack_text(payload)
-    if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC or len(payload) < _HEAD_SIZE:
-        raise CorruptRecord("the checksum does not match, or this is no record of ours")
-    flags = payload[2]
-    try:
-        if flags & _TOMBSTONE:
-            return _unpack_grave(payload, flags)
-        _, _, codec, digest, epoch, created, signed_in, idle, deadline, users, length = _head(
-            payload
-        )
-        start = _HEAD_SIZE + users
-        if len(payload) != start + length + 4 or not isfinite(
-            created + signed_in + idle + deadline
-        ):
-            raise CorruptRecord("a length or a time does not fit")
-        return _make_record(
-            (
-                digest,
-                payload[_HEAD_SIZE:start].decode() if flags & _USER else None,
-                epoch,
-                created,
-                signed_in if flags & _SIGNED_IN else None,
-                idle if flags & _IDLE else None,
-                deadline if flags & _DEADLINE else None,
-                flags & _PERSISTENT != 0,
-                codec,
-                payload[start:-4],
-            )
-        )
-    except (struct.error, UnicodeDecodeError) as error:
-        raise CorruptRecord(f"the fields do not fit: {error}") from error
-
-
-def _unpack_grave(payload: bytes, flags: int) -> Tombstone:
-    _, _, digest, buried_at, successor, wrapped, users = _GRAVE.unpack_from(payload)
-    if len(payload) != _GRAVE.size + users + 4 or not isfinite(buried_at):
-        raise CorruptRecord("a length or a time does not fit")
-    user = payload[_GRAVE.size : -4].decode() if flags & _USER else None
-    return Tombstone(digest, user, buried_at, successor.hex(), wrapped)
-
-
-def _pack_text(content: Content) -> bytes:
-    fields: dict[str, Any] = content._asdict()
-    fields["secret_hash"] = content.secret_hash.hex()
-    data = b""
-    if isinstance(content, Tombstone):
-        fields["wrapped"] = content.wrapped.hex()
-    else:
-        data = fields.pop("data")
-        fields["size"] = len(data)
-    rest = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()[1:] + b"\n" + data
-    return b'%b%08x",%b' % (_TEXT, crc32(rest), rest)
-
-
-def _unpack_text(payload: bytes) -> Content:
-    rest = payload[_TEXT_HEAD:]
-    if payload[:_TEXT_HEAD] != b'%b%08x",' % (_TEXT, crc32(rest)):
-        raise CorruptRecord("the checksum does not match, or this is no record of ours")
-    line, newline, data = rest.partition(b"\n")
-    try:
-        fields = cast("dict[str, Any]", json.loads(b"{" + line))
-        size = fields.pop("size", None)
-        fields["secret_hash"] = bytes.fromhex(fields["secret_hash"])
-        if size is None:
-            fields["wrapped"] = bytes.fromhex(fields["wrapped"])
-            grave = Tombstone(**fields)
-            content: Content = grave
-            times: tuple[float, ...] = (grave.buried_at,)
-        else:
-            kept = Record(**fields, data=data)
-            moments = (kept.created_at, kept.signed_in_at, kept.idle, kept.deadline)
-            content, times = kept, tuple(moment for moment in moments if moment is not None)
-        sound = newline and (size is None or size == len(data))
-        if not sound or not all(isfinite(time) for time in times):
-            raise CorruptRecord("a length or a time does not fit")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CorruptRecord(f"the fields do not fit: {error}") from error
-    return content
 
 
 class _Missing:

@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from coatcheck import drivers
@@ -20,7 +21,8 @@ from coatcheck.errors import ConfigurationError, CorruptRecord
 from coatcheck.events import Emitter
 from coatcheck.ids import IDSigner
 from coatcheck.keys import KeyRing
-from coatcheck.record import Content, Record, pack
+from coatcheck.layout import pack
+from coatcheck.record import Content, Record
 from coatcheck.state import CookieState
 from coatcheck.state.protocol import State
 from coatcheck.store.memory import MemoryStore
@@ -90,7 +92,8 @@ class Runtime:
             _JSON: JSONCodec(config.types),
         }
         self._codecs[self.codec_number] = self.codec
-        self.text = self.codec_number == _JSON
+        self.pack: Callable[[Content], bytes] = partial(pack, text=self.codec_number == _JSON)
+        """Turns a record or tombstone into a payload, in the layout that goes with the codec."""
         self.empty = self.codec.encode({})
         self.persistent = True
         """Whether the client keeps the ID of a new session when it closes."""
@@ -119,7 +122,7 @@ class Runtime:
         if store is None:
             store = _default_store(config)
         opened = (
-            open_store(store, namespace=config.namespace, clock=config.clock)
+            open_store(store, clock=config.clock, **_own_namespace(config))
             if isinstance(store, str)
             else store
         )
@@ -146,7 +149,7 @@ class Runtime:
         if store is None:
             store = _default_store(config)
         opened = (
-            open_async_store(store, namespace=config.namespace, clock=config.clock)
+            open_async_store(store, clock=config.clock, **_own_namespace(config))
             if isinstance(store, str)
             else store
         )
@@ -173,10 +176,6 @@ class Runtime:
         codec = self.codec_of(record)
         return record.data if codec is self.codec else self.codec.encode(codec.decode(record.data))
 
-    def pack(self, content: Content) -> bytes:
-        """Turn a record or tombstone into a payload in the layout that goes with the codec."""
-        return pack(content, text=self.text)
-
     def same_sessions(self, other: Runtime) -> bool:
         """Say whether both runtimes serve the same sessions: one namespace on one store."""
         if self.namespace != other.namespace:
@@ -194,6 +193,11 @@ class Runtime:
 
 def _is_async(store: AnyStore) -> bool:
     return inspect.iscoroutinefunction(store.get)
+
+
+def _own_namespace(config: SessionConfig) -> dict[str, str]:
+    """Return the configuration's namespace as an option, if it has one: a URL may have it too."""
+    return {} if config.namespace == DEFAULT_NAMESPACE else {"namespace": config.namespace}
 
 
 def _namespace(config: SessionConfig, store: AnyStore) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge
 from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
-from coatcheck.record import Merged, Record, Tombstone, merge, unpack
+from coatcheck.layout import unpack
+from coatcheck.record import Merged, Record, Tombstone, merge
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
 from coatcheck.visit import Held, Visit
@@ -75,10 +76,11 @@ async def save(visit: Visit, *, force: bool = False) -> None:
     give_up = 0.0
     while True:
         now = runtime.clock()
-        if held.record.ended(now):
+        record = held.record
+        if record.deadline is not None and now >= record.deadline:
             visit.lose("gone")
             return
-        if changed and not visit.cleared and held.record.epoch != visit.epoch:
+        if changed and not visit.cleared and record.epoch != visit.epoch:
             visit.drop_data("cleared", mine)
             changed = False
             if not (visit.expiry or reissue or force):
@@ -86,7 +88,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
                 visit.settle()
                 return
         try:
-            record, merged = _next_record(visit, held.record, mine if changed else None)
+            record, merged = _next_record(visit, record, mine if changed else None)
         except CorruptRecord as error:
             runtime.emit(RecordCorrupt(handle, str(error)))
             visit.lose("gone")
@@ -118,7 +120,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
 def _next_record(visit: Visit, theirs: Record, mine: bytes | None) -> tuple[Record, Merged | None]:
     """Compose the record to write over `theirs`; `mine` is `None` where the data stays theirs."""
     runtime = visit.runtime
-    record = amended(visit, theirs)
+    record = amended(visit, theirs) if visit.expiry else theirs
     if mine is None:
         return record, None
     if visit.cleared:

@@ -29,15 +29,7 @@ from coatcheck.events import (
     SessionRevoked,
 )
 from coatcheck.ids import Identity, secret_hash
-from coatcheck.record import (
-    TOMBSTONE_LIFE,
-    Content,
-    Record,
-    Tombstone,
-    difference,
-    merge,
-    restrict,
-)
+from coatcheck.record import TOMBSTONE_LIFE, Content, Record, Tombstone, difference, merge, restrict
 from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, check_size, encode, save
 from coatcheck.store.protocol import Admitted, Conflict, Updated

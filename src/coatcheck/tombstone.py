@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from coatcheck.errors import CorruptRecord
 from coatcheck.events import RecordCorrupt
 from coatcheck.ids import Identity, secret_hash
-from coatcheck.record import Content, Record, Tombstone, unpack
+from coatcheck.layout import unpack
+from coatcheck.record import Content, Record, Tombstone
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import Stored
 from coatcheck.visit import Held

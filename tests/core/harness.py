@@ -11,9 +11,10 @@ from coatcheck.drivers import run_now
 from coatcheck.events import ChangesDropped, Event
 from coatcheck.face import visit_of
 from coatcheck.ids import Identity
+from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.options import Options
-from coatcheck.record import Content, Record, unpack
+from coatcheck.record import Content, Record
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.runtime import Runtime

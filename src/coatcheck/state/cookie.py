@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
@@ -66,7 +67,7 @@ class CookieState:
     `coatcheck` logger: mostly a proxy ends TLS and the server does not know.
     """
 
-    __slots__ = ("_cookie", "_examined", "_name")
+    __slots__ = ("_cookie", "_examined", "_lone", "_name")
 
     vary: Sequence[str] = ("Cookie",)
     sends = True
@@ -86,6 +87,13 @@ class CookieState:
             raise ConfigurationError("expire and the option max_age are the same: give one of them")
         self._cookie = CookieTemplate(name, value_size=ID_LENGTH, **chosen)
         self._name = name
+        # Most clients send the one cookie, well formed, perhaps among others: one look is enough
+        # where the name stands nowhere else. Whatever this does not fit is read the careful way.
+        other = rf"(?:(?!{re.escape(name)})[^;= \t]+=[^;]*; )*"
+        more = rf"(?:; (?!{re.escape(name)})[^;= \t]+=[^;]*)*"
+        self._lone = re.compile(
+            rf"{other}{re.escape(name)}=([A-Za-z0-9_-]{{{ID_LENGTH}}}){more}"
+        ).fullmatch
         # Clients (or proxies) that need no look, or no second one, at how the cookie travels.
         self._examined: set[str | None] | _Everybody = set()
         if self._cookie.is_secure(https=False):
@@ -104,6 +112,11 @@ class CookieState:
         lines = request.header("cookie")
         if not lines:
             return None
+        if len(lines) == 1:
+            if self._name not in lines[0]:
+                return None
+            if lone := self._lone(lines[0]):
+                return lone[1]
         values = read_cookies(lines[0], self._name)
         # Nearly every request has one header with one such cookie, or none.
         if len(lines) == 1 and len(values) < 2:

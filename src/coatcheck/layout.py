@@ -1,0 +1,210 @@
+"""How a record or a tombstone becomes the bytes that a store keeps, and back.
+
+There are two layouts of the same fields, told apart by their first byte: a compact binary one, and
+text in two lines for codecs that people read. Both carry a checksum and the length of the data, for
+bytes that decode are not yet bytes that were written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from math import isfinite
+from typing import Final, cast
+from zlib import crc32
+
+from coatcheck.errors import CorruptRecord
+from coatcheck.record import Content, Record, Tombstone, make_record
+
+# Binary: magic, kind and flags, codec, hash, epoch, created, signed in, idle, deadline, lengths of
+# user and data; then user, data, CRC-32 of all before.
+_MAGIC: Final = b"\xcc\x01"
+_HEAD: Final = struct.Struct(">2sBB32sIddddHI")
+_HEAD_SIZE: Final = _HEAD.size
+_head: Final = _HEAD.unpack_from
+_GRAVE: Final = struct.Struct(">2sB32sd16s24sH")
+_CRC: Final = struct.Struct("<I")
+_RESIDUE: Final = 0x2144DF1C
+"""The CRC-32 of anything that ends in its own CRC-32, least significant byte first."""
+_TOMBSTONE, _PERSISTENT, _USER, _SIGNED_IN, _IDLE, _DEADLINE = 1, 2, 4, 8, 16, 32
+
+# Text: one line of named fields in a fixed order, then the data as it is. The CRC-32 is that of all
+# that follows it. `none` stands for None, and a user's name is quoted as in JSON.
+_TIME: Final = r"(none|[0-9.e+-]{1,24})"
+_TEXT: Final = b"coatcheck/1 crc32="
+_TEXT_HEAD: Final = len(_TEXT) + 9
+_RECORD_LINE: Final = re.compile(
+    r"session bytes=([0-9]{1,10}) codec=([0-9]{1,3}) epoch=([0-9]{1,10}) keep=(yes|no)"
+    rf" created={_TIME} signed_in={_TIME} idle={_TIME} deadline={_TIME}"
+    r' secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
+).fullmatch
+_GRAVE_LINE: Final = re.compile(
+    rf"replaced at={_TIME} by=([0-9a-f]{{32}}) wrapped=([0-9a-f]{{48}})"
+    r' secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
+).fullmatch
+
+
+def pack(content: Content, *, text: bool) -> bytes:
+    """Turn a record or a tombstone into the payload that a store keeps."""
+    if text:
+        return _pack_text(content)
+    if isinstance(content, Tombstone):
+        return _pack_grave(content)
+    digest, user_id, epoch, created_at, signed_in_at, idle, deadline, persistent, codec, data = (
+        content
+    )
+    flags, user = _PERSISTENT if persistent else 0, b""
+    if user_id is not None:
+        flags, user = flags | _USER, user_id.encode()
+    if signed_in_at is not None:
+        flags |= _SIGNED_IN
+    if idle is not None:
+        flags |= _IDLE
+    if deadline is not None:
+        flags |= _DEADLINE
+    head = _HEAD.pack(
+        _MAGIC,
+        flags,
+        codec,
+        digest,
+        epoch,
+        created_at,
+        signed_in_at or 0.0,
+        idle or 0.0,
+        deadline or 0.0,
+        len(user),
+        len(data),
+    )
+    if user:
+        head += user
+    return b"".join((head, data, _CRC.pack(crc32(data, crc32(head)))))
+
+
+def _pack_grave(grave: Tombstone) -> bytes:
+    user = b"" if grave.user_id is None else grave.user_id.encode()
+    head = _GRAVE.pack(
+        _MAGIC,
+        _TOMBSTONE if grave.user_id is None else _TOMBSTONE | _USER,
+        grave.secret_hash,
+        grave.buried_at,
+        bytes.fromhex(grave.successor),
+        grave.wrapped,
+        len(user),
+    )
+    body = head + user
+    return body + _CRC.pack(crc32(body))
+
+
+def unpack(payload: bytes) -> Content:
+    """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make."""
+    if payload[:1] == b"c":
+        return _unpack_text(payload)
+    if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC or len(payload) < _HEAD_SIZE:
+        raise CorruptRecord("the checksum does not match, or this is no record of ours")
+    flags = payload[2]
+    try:
+        if flags & _TOMBSTONE:
+            return _unpack_grave(payload, flags)
+        _, _, codec, digest, epoch, created, signed_in, idle, deadline, users, length = _head(
+            payload
+        )
+        start = _HEAD_SIZE + users
+        if len(payload) != start + length + 4 or not isfinite(
+            created + signed_in + idle + deadline
+        ):
+            raise CorruptRecord("a length or a time does not fit")
+        return make_record(
+            (
+                digest,
+                payload[_HEAD_SIZE:start].decode() if flags & _USER else None,
+                epoch,
+                created,
+                signed_in if flags & _SIGNED_IN else None,
+                idle if flags & _IDLE else None,
+                deadline if flags & _DEADLINE else None,
+                flags & _PERSISTENT != 0,
+                codec,
+                payload[start:-4],
+            )
+        )
+    except (struct.error, UnicodeDecodeError) as error:
+        raise CorruptRecord(f"the fields do not fit: {error}") from error
+
+
+def _unpack_grave(payload: bytes, flags: int) -> Tombstone:
+    _, _, digest, buried_at, successor, wrapped, users = _GRAVE.unpack_from(payload)
+    if len(payload) != _GRAVE.size + users + 4 or not isfinite(buried_at):
+        raise CorruptRecord("a length or a time does not fit")
+    user = payload[_GRAVE.size : -4].decode() if flags & _USER else None
+    return Tombstone(digest, user, buried_at, successor.hex(), wrapped)
+
+
+def _pack_text(content: Content) -> bytes:
+    user = "none" if content.user_id is None else json.dumps(content.user_id)
+    owner = f"secret_sha256={content.secret_hash.hex()} user={user}"
+    data = b""
+    if isinstance(content, Tombstone):
+        line = (
+            f" replaced at={content.buried_at!r} by={content.successor}"
+            f" wrapped={content.wrapped.hex()} {owner}\n"
+        )
+    else:
+        data = content.data
+        times = (content.created_at, content.signed_in_at, content.idle, content.deadline)
+        created, signed_in, idle, deadline = ("none" if at is None else repr(at) for at in times)
+        line = (
+            f" session bytes={len(data)} codec={content.codec} epoch={content.epoch}"
+            f" keep={'yes' if content.persistent else 'no'} created={created}"
+            f" signed_in={signed_in} idle={idle} deadline={deadline} {owner}\n"
+        )
+    rest = line.encode() + data
+    return b"%b%08x%b" % (_TEXT, crc32(rest), rest)
+
+
+def _unpack_text(payload: bytes) -> Content:
+    rest = payload[_TEXT_HEAD - 1 :]
+    if payload[: _TEXT_HEAD - 1] != b"%b%08x" % (_TEXT, crc32(rest)):
+        raise CorruptRecord("the checksum does not match, or this is no record of ours")
+    try:
+        head, _, data = rest.partition(b"\n")
+        line = head[1:].decode("ascii")
+        if found := _RECORD_LINE(line):
+            size, codec, epoch, keep, created, signed_in, idle, deadline, digest, user = (
+                found.groups()
+            )
+            if int(size) != len(data) or created == "none":
+                raise CorruptRecord("a length or a time does not fit")
+            return Record(
+                bytes.fromhex(digest),
+                _read_user(user),
+                int(epoch),
+                _read_time(created) or 0.0,
+                _read_time(signed_in),
+                _read_time(idle),
+                _read_time(deadline),
+                keep == "yes",
+                int(codec),
+                data,
+            )
+        if (found := _GRAVE_LINE(line)) and not data:
+            at, successor, wrapped, digest, user = found.groups()
+            buried_at = _read_time(at) or 0.0
+            wrap = bytes.fromhex(wrapped)
+            return Tombstone(bytes.fromhex(digest), _read_user(user), buried_at, successor, wrap)
+    except ValueError as error:
+        raise CorruptRecord(f"the fields do not fit: {error}") from error
+    raise CorruptRecord("the fields are not those of a record of this version")
+
+
+def _read_time(text: str) -> float | None:
+    if text == "none":
+        return None
+    time = float(text)
+    if not isfinite(time):
+        raise ValueError("a time is not finite")
+    return time
+
+
+def _read_user(text: str) -> str | None:
+    return None if text == "none" else cast("str", json.loads(text))
