@@ -89,7 +89,8 @@ class Store(Protocol):
 
     Besides the verbs a store may have these attributes: `namespace` (str, default `"coatcheck"`):
     stores of different namespaces never see each other; `never_blocks` (bool, default false): calls
-    are so short that they may run on an event loop; `preferred_codec` (`"binary"` or `"json"`).
+    are so short that they may run on an event loop; `preferred_codec` (`"binary"` or `"json"`);
+    `location` (str): equal in stores that keep the same records.
     """
 
     def get(self, key: str, /) -> Stored | None:

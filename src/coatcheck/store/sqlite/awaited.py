@@ -74,6 +74,7 @@ class AsyncSQLiteStore:
             full=self._full,
             checkpoints=self._full,
         )
+        self.location = f"sqlite:{os.path.realpath(path)}"
         self._written = 0
 
     def __repr__(self) -> str:

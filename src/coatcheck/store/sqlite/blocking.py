@@ -68,6 +68,7 @@ class SQLiteStore:
             full=checks.choice("durability", durability, ("normal", "full")) == "full",
             checkpoints=True,
         )
+        self.location = f"sqlite:{os.path.realpath(path)}"
         self._attempt, self._run = self._database.attempt, self._database.run
 
     def __repr__(self) -> str:
