@@ -54,7 +54,7 @@ docs: $(READY_DOCS) ## Build the documentation into site/; a warning is an error
 bench: $(READY_BENCH) ## Measure
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-prove: $(READY) ## Try the promises on every order of events
+prove: $(READY) ## Break a copy of the code in many ways; the tests must notice each
 	@$(BIN)/python -m tests.prove $(ARGS)
 
 check: ## Do all that CI does
