@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import anyio
 import pytest
 
 from coatcheck.clock import Clock
 from coatcheck.drivers import Blocking, run_now
 from coatcheck.store.protocol import DEFAULT_NAMESPACE, AsyncStore
-from coatcheck.testing import ManualClock, StoreContract
+from coatcheck.testing import AsyncStoreContract, ManualClock, StoreContract
+from coatcheck.testing.async_driver import AwaitedDriver
 from coatcheck.testing.driver import SteppedDriver
 from tests.stores.broken import BROKEN
+from tests.stores.broken.awaited import BROKEN_AWAITED, AwaitedStore
 from tests.stores.reference import Backend, ReferenceStore
 
 
@@ -94,3 +98,24 @@ def test_every_case_has_its_defect() -> None:
     """No case is there that no broken store fails; one needs a second process."""
     cases = {name for name in dir(StoreContract) if name.startswith("test_")}
     assert cases - set(NAMED) == {"test_22_no_increment_is_lost_between_processes"}
+
+
+def run_awaited_case(case: str, kind: type[AwaitedStore], backend: str) -> None:
+    """Run one case of the async contract on a store of that kind, without pytest."""
+    clock = ManualClock()
+    store = kind(ReferenceStore(Backend(), clock=clock))
+    function = getattr(AsyncStoreContract(), case)
+    fixtures = {"store": store, "clock": clock, "driver": AwaitedDriver()}
+    wanted = inspect.signature(function).parameters
+    work = functools.partial(function, **{name: fixtures[name] for name in wanted})
+    anyio.run(work, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("kind", BROKEN_AWAITED)
+def test_each_defect_of_an_async_store_is_caught(kind: type[AwaitedStore], backend: str) -> None:
+    """Every case that is named for a defect fails on the store that has it, and only there."""
+    for case in BROKEN_AWAITED[kind]:
+        run_awaited_case(case, AwaitedStore, backend)
+        with pytest.raises(AssertionError):
+            run_awaited_case(case, kind, backend)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from coatcheck.store.protocol import (
     AsyncPurges,
@@ -24,12 +27,17 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 
-MOST_STEPS = 24
-"""How many steps of the event loop into an operation another one comes between, at most."""
+PATIENCE = 0.005
+"""Seconds that a point waits for the second operation, which may be waiting for a lock."""
+
+MOST_POINTS = 24
 
 
 class AwaitedDriver:
-    """Drives an async store: tasks for what runs together, loop steps for what comes between."""
+    """Drives an async store.
+
+    What runs together runs in tasks; what comes between comes where an operation suspends.
+    """
 
     def index(self, store: AsyncStore, /) -> AsyncUserIndex | None:
         """Return the store's user index, if it has one."""
@@ -51,15 +59,17 @@ class AwaitedDriver:
             await anyio.lowlevel.checkpoint()
             results[number] = await work()
 
-        await _all([functools.partial(keep, *item) for item in enumerate(works)])
+        async with _Tasks() as group:
+            for number, work in enumerate(works):
+                group.start_soon(keep, number, work)
         return [results[number] for number in range(len(works))]
 
     def points(self, _store: AsyncStore, /) -> Iterator[Point]:
-        """Yield a point for each step of the loop that an operation takes."""
-        for steps in range(MOST_STEPS):
-            point = _LoopPoint(steps)
+        """Yield a point before an operation, and one for each time that it suspends."""
+        for number in range(-1, MOST_POINTS):
+            point = _SuspensionPoint(number)
             yield point
-            if not point.reached:
+            if number >= 0 and not point.reached:
                 return
 
     async def explore(self, search: Callable[[Callable[[Work[Any]], Any]], None], /) -> None:
@@ -74,41 +84,90 @@ class AwaitedDriver:
             await closing
 
 
-class _LoopPoint:
-    """A number of steps of the event loop after an operation has begun."""
+class _SuspensionPoint:
+    """The moment at which an operation goes on after its suspension `number`; -1: before it."""
 
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
+    def __init__(self, number: int) -> None:
+        self._number = number
         self.reached = False
 
     async def meet(self, first: Work[A], second: Work[B]) -> tuple[A, B]:
         outcomes: dict[str, Any] = {}
-
-        async def run_first() -> None:
-            outcomes["first"] = await first()
+        done = anyio.Event()
 
         async def run_second() -> None:
-            for _ in range(self._steps):
-                await anyio.lowlevel.checkpoint()
-            self.reached = "first" not in outcomes
             outcomes["second"] = await second()
+            done.set()
 
-        await _all([run_first, run_second])
+        async def come_between() -> None:
+            self.reached = True
+            group.start_soon(run_second)
+            with anyio.move_on_after(PATIENCE):
+                await done.wait()
+
+        async def run_first() -> None:
+            outcomes["first"] = await _Watched(first, self._number, resumed=come_between)
+            if not self.reached:
+                await run_second()
+
+        group: TaskGroup
+        async with _Tasks() as group:
+            if self._number < 0:
+                await come_between()
+            await run_first()
         return outcomes["first"], outcomes["second"]
 
 
-async def cancelled_after(steps: int, work: Work[object]) -> None:
-    """Run the work, and cancel it when the event loop has made that many steps."""
-    async with anyio.create_task_group() as group:
+async def _nothing() -> None:
+    """Do nothing, without suspending."""
 
-        async def run() -> None:
-            await work()
-            group.cancel_scope.cancel()
 
-        group.start_soon(run)
-        for _ in range(steps):
-            await anyio.lowlevel.checkpoint()
-        group.cancel_scope.cancel()
+class _Watched:
+    """An operation to await that is interrupted at its suspension `number`, counted from 0."""
+
+    def __init__(
+        self,
+        work: Work[Any],
+        number: int,
+        *,
+        suspended: Callable[[], object] = lambda: None,
+        resumed: Work[None] = _nothing,
+    ) -> None:
+        self._work = work
+        self._number = number
+        self._suspended = suspended
+        self._resumed = resumed
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._work().__await__()
+        go_on: Callable[[], Any] = functools.partial(inner.send, None)
+        for number in itertools.count():
+            try:
+                awaited = go_on()
+            except StopIteration as stop:
+                return stop.value
+            if number == self._number:
+                self._suspended()
+            try:
+                go_on = functools.partial(inner.send, (yield awaited))
+            except BaseException as error:  # noqa: BLE001 - it is the operation's to handle
+                go_on = functools.partial(inner.throw, error)
+            if number == self._number:
+                yield from self._resumed().__await__()
+
+
+async def cancelled_at(number: int, work: Work[object]) -> bool:
+    """Run the work and cancel it in its suspension `number`; say whether it came to that."""
+    reached = False
+
+    def cancel() -> None:
+        nonlocal reached
+        reached = True
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        await _Watched(work, number, suspended=cancel)
+    return reached
 
 
 def run_on(backend: Any, work: Work[T]) -> T:
@@ -118,18 +177,28 @@ def run_on(backend: Any, work: Work[T]) -> T:
     return anyio.run(work, backend=name, backend_options=options)
 
 
-async def _all(works: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    """Run all as tasks; raise the first error of them itself, not a group."""
-    errors: list[Exception] = []
+class _Tasks:
+    """A task group that raises the first error itself, not a group of errors."""
 
-    async def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self) -> None:
+        self._group = anyio.create_task_group()
+
+    async def __aenter__(self) -> TaskGroup:
+        return await self._group.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
         try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
+            return await self._group.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as errors:
+            raise _first_of(errors) from errors
 
-    async with anyio.create_task_group() as group:
-        for work in works:
-            group.start_soon(run, work)
-    if errors:
-        raise errors[0]
+
+def _first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

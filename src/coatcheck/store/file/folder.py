@@ -222,12 +222,12 @@ def read(descriptor: int) -> bytes:
     A second name (a hard link) may be anywhere, so the file may be somebody else's (CWE-62).
     """
     data = begin_to_read(descriptor)
-    if len(data) == CHUNK:
-        rest = [data]
-        while chunk := os.read(descriptor, 1 << 20):
-            rest.append(chunk)
-        return b"".join(rest)
-    return data
+    if len(data) < CHUNK:
+        return data
+    parts = [data]
+    while chunk := os.read(descriptor, 1 << 20):
+        parts.append(chunk)
+    return b"".join(parts)
 
 
 def begin_to_read(descriptor: int) -> bytes:

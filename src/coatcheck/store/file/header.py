@@ -97,15 +97,9 @@ def decode(key: str, line: bytes) -> Header:
         name, form, found, deadline, version, size, check, user, line_check = line.split()
         if name != _FORMAT or form != _VERSION or found != key.encode():
             raise CorruptRecord("the file begins with the header of something else")
-        if line_check != checksum(line[:-8]):
+        if line_check != b"%08x" % crc32(line[:-8]):
             raise CorruptRecord("the header of the file is damaged")
-        return Header(
-            key,
-            None if deadline == _NEVER else float(deadline),
-            int(version),
-            int(size),
-            check,
-            user,
-        )
+        expires_at = None if deadline == _NEVER else float(deadline)
+        return Header(key, expires_at, int(version), int(size), check, user)
     except ValueError as error:
         raise CorruptRecord("the file does not begin with a header") from error

@@ -36,7 +36,8 @@ class Records:
             return self._read(key)
         except CorruptRecord:
             # A touch writes the header in its place. Whoever reads in the middle of that may see
-            # some old and some new bytes: the checksum tells, and the lock is held meanwhile.
+            # some old and some new bytes, as one read in some thousands does where somebody
+            # touches without a pause: the checksum tells, and the lock is held meanwhile.
             with self.folder.locked(key[:2]):
                 return self._read(key)
 

@@ -42,9 +42,13 @@ def _tells(method: Callable[P, T]) -> Callable[P, T]:
         try:
             return method(*args, **options)
         except OSError as error:
-            raise StoreError(f"the file store failed: {error}") from error
+            raise _told(error) from error
 
     return tell
+
+
+def _told(error: OSError) -> StoreError:
+    return StoreError(f"the file store failed: {error}")
 
 
 class FileStore:
@@ -82,11 +86,13 @@ class FileStore:
         self.namespace = check_namespace(namespace)
         self.clock = clock
         self.directory = absolute_path(directory)
+        self.location = f"file:{os.path.realpath(self.directory)}"
         locks = Locks(checks.seconds("timeout", timeout, zero=True))
         sessions, users = _open_folders(
             self.directory, _folder_name(namespace), locks, checks.flag("fsync", fsync)
         )
         self._records = Records(sessions, clock)
+        self._get = self._records.get
         self._users = Users(users, self._records.lives, clock)
         self._upkeep = Upkeep(self._records, self._users, clock)
 
@@ -98,10 +104,14 @@ class FileStore:
         self._records.folder.close()
         self._users.folder.close()
 
-    @_tells
     def get(self, key: str, /) -> Stored | None:
         """Return the live record, or `None`; raise `CorruptRecord` for a file that is not ours."""
-        return self._records.get(check_key(key))
+        check_key(key)
+        # As `_tells` does, without its call: every request comes by here.
+        try:
+            return self._get(key)
+        except OSError as error:
+            raise _told(error) from error
 
     @_tells
     def create(
