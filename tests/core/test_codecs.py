@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
 from math import copysign, inf, isnan, nan
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones, reset_tzpath
 
 import pytest
 from markupsafe import Markup
@@ -179,6 +180,28 @@ def test_second_copy_of_a_zone_is_the_same_zone(codec: Codec) -> None:
 
 
 @both
+def test_all_zones_are_kept(codec: Codec) -> None:
+    """Every zone of the time zone database is kept by its key."""
+    keys = sorted(available_timezones())
+    assert len(keys) > 400
+    session = {"at": [datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo(key), fold=1) for key in keys]}
+    assert portrait(codec.decode(codec.encode(session))) == portrait(session)
+
+
+@both
+def test_zone_with_a_name_that_is_not_read(codec: Codec, tmp_path: Path) -> None:
+    """A zone whose key would not be looked up when it is read is refused when it is written."""
+    rules = b"TZif" + bytes(16) + bytes(16) + b"\0\0\0\1\0\0\0\4" + bytes(6) + b"UTC\0"
+    (tmp_path / "our.zone").write_bytes(rules)
+    reset_tzpath([str(tmp_path)])
+    try:
+        with pytest.raises(UnserializableValue, match="its ZoneInfo"):
+            codec.encode({"at": datetime(2026, 1, 1, tzinfo=ZoneInfo("our.zone"))})
+    finally:
+        reset_tzpath()
+
+
+@both
 def test_long_ints_do_not_depend_on_the_interpreters_limit(codec: Codec) -> None:
     """The longest int is encoded and decoded under the tightest limit on digits there is."""
     limit = sys.get_int_max_str_digits()
@@ -241,10 +264,11 @@ import sys
 from decimal import Decimal
 from coatcheck.codecs import BinaryCodec, JSONCodec
 words = ["alpha", "beta", "gamma", "delta", "epsilon"]
+plain = {"set": set(words), "tuple": (frozenset(words), {b"x", 1, None})}
 value = {"set": set(words), "frozen": frozenset(words + [None, 1, b"x", Decimal("1.5")]),
          "nested": {frozenset(words): {(word, frozenset(words)) for word in words}}}
 for codec in (BinaryCodec(), JSONCodec()):
-    print(codec.encode(value).hex(), list(value["set"]))
+    print(codec.encode(value).hex() + codec.encode(plain).hex(), list(value["set"]))
 print("markupsafe" in sys.modules)
 """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from time import perf_counter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ormsgpack
 import pytest
@@ -12,7 +14,8 @@ import pytest
 from coatcheck.codecs import MAX_DEPTH, BinaryCodec, Codec, JSONCodec
 from coatcheck.errors import CorruptRecord
 
-BINARY, JSON = BinaryCodec(), JSONCodec()
+BINARY: Codec = BinaryCodec()
+JSON: Codec = JSONCodec()
 SESSION: dict[str, Any] = {"user": "jan", "cart": [(1, 2.5), {3}], "k": {4: None}, "b": b"xyz" * 99}
 DEEP = 100_000
 
@@ -77,7 +80,7 @@ BINARY_RECORDS: dict[str, bytes] = {
     "a set with a dictionary": packed([SET, {"a": 1}]),
     "a dictionary of strings marked": packed([DICT, "a", 1]),
     "an empty dictionary marked": packed([DICT]),
-    "a dictionary of odd length": packed([DICT, 1]),
+    "a dictionary of odd length": packed([DICT, 1, 2, 3]),
     "a dictionary with equal keys": packed([DICT, 1, 1, True, 2]),
     "a dictionary with a list as key": packed([DICT, [1], 1]),
     "a custom type that nobody knows": packed([CUSTOM, "money", 1]),
@@ -167,6 +170,8 @@ JSON_RECORDS: dict[str, str | bytes] = {
     "no bytes": '{"k": {"!bytes": "?"}}',
     "another spelling of bytes": '{"k": {"!bytes": "YR=="}}',
     "a finite float": '{"k": {"!float": "1.5"}}',
+    "a markup of a markup": '{"k": {"!markup": {"!markup": "x"}}}',
+    "a zone and an offset": '{"k": {"!time": "10:15:00+01:00[Europe/Warsaw]"}}',
     "another spelling of nan": '{"k": {"!float": "NaN"}}',
     "nan in bits": '{"k": {"!float": "nan:7ff8000000000000"}}',
     "nan in too few bits": '{"k": {"!float": "nan:7ff8"}}',
@@ -200,6 +205,50 @@ def test_hostile_record(codec: Codec, record: bytes) -> None:
         if best < 0.05:
             return
     raise AssertionError(f"it took {best * 1000:.0f} ms")
+
+
+@pytest.mark.parametrize("codec", [BINARY, JSON], ids=["binary", "json"])
+def test_long_ints_where_the_interpreter_has_no_limit(codec: Codec) -> None:
+    """An int of a million digits is not even converted, which would take a second."""
+    record = {BINARY: packed(ext(16, b"9" * 10**6)), JSON: b'{"k": ' + b"9" * 10**6 + b"}"}[codec]
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        test_hostile_record(codec, record)
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+@pytest.mark.parametrize("codec", [BINARY, JSON], ids=["binary", "json"])
+def test_only_names_of_zones_are_looked_up(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record cannot have any file opened or module imported but those of a time zone."""
+    looked_up: list[str] = []
+
+    def look_up(key: str) -> ZoneInfo:
+        looked_up.append(key)
+        return ZoneInfo(key)
+
+    monkeypatch.setattr("coatcheck.codecs.scalars.ZoneInfo", look_up)
+    for zone in (
+        "../passwd",
+        "/etc/passwd",
+        "a.b",
+        "a/../b",
+        "a//b",
+        "a/",
+        "",
+        "ż",
+        "a\0",
+        "x" * 99,
+    ):
+        text = f"2026-11-21T10:15:00[{zone}]"
+        forged = {
+            BINARY: packed(ext(18, text.encode())),
+            JSON: json.dumps({"k": {"!datetime": text}}).encode(),
+        }
+        with pytest.raises(CorruptRecord):
+            codec.decode(forged[codec])
+    assert looked_up == []
 
 
 def test_hostile_records_are_what_they_say() -> None:

@@ -285,6 +285,7 @@ def test_cycles_are_refused(codec: Codec, index: int) -> None:
     with pytest.raises(UnserializableValue, match="or it contains itself") as caught:
         codec.encode({"a": 1, "loop": _cycles()[index]})
     assert caught.value.key == "loop"
+    assert len(str(caught.value)) < 200
 
 
 @both

@@ -89,8 +89,6 @@ def _read(code: int, body: bytes) -> Any:
     read = _READ.get(code)
     if read is not None:
         return read(body.decode())
-    if body:
-        raise ValueError("an unknown extension")
     return _MARK_OF[code]
 
 

@@ -82,10 +82,6 @@ def _write_bytes(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _read_bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
 def _write_decimal(value: Decimal) -> str:
     # The context of the thread chooses between "E" and "e".
     return str(value).replace("e", "E")
@@ -164,7 +160,7 @@ def _reads_moment(parse: Callable[[str], Moment]) -> Callable[[str], Moment]:
         if match["fold"]:
             value = value.replace(fold=1)
         if zone is not None:
-            if value.tzinfo is not None or not _ZONE.fullmatch(zone):
+            if not _ZONE.fullmatch(zone):
                 raise ValueError("not a zone")
             return value.replace(tzinfo=ZoneInfo(zone))
         if name is not None:
@@ -190,7 +186,7 @@ def _read_markup(text: str) -> str:
 
 INT: Final = Scalar(int, "int", write_int, read_int)
 FLOAT: Final = Scalar(float, "float", _write_float, _read_float)
-BYTES: Final = Scalar(bytes, "bytes", _write_bytes, _read_bytes)
+BYTES: Final = Scalar(bytes, "bytes", _write_bytes, base64.b64decode)
 MARKUP: Final = Scalar(str, "markup", str.__str__, _read_markup)
 """For `Markup`, which is found by `markup_type`."""
 COMMON: Final[tuple[Scalar[Any], ...]] = (
