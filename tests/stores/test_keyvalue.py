@@ -1,4 +1,7 @@
-"""What is particular to stores over an object with `get`, `set` and `delete`."""
+"""What is particular to stores over an object with `get`, `set` and `delete`.
+
+They pass the contract in `test_contract`.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.clock import Clock
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreError
 from coatcheck.store import AsyncKeyValueStore, KeyValueStore, keyvalue
 from coatcheck.store.envelope import seal, unseal
 from coatcheck.store.protocol import (
-    DEFAULT_NAMESPACE,
     Purges,
     Scans,
     Stored,
     Updated,
     UserIndex,
-)
-from coatcheck.testing import (
-    AsyncStoreContract,
-    MakeAsyncStore,
-    MakeStore,
-    ManualClock,
-    StoreContract,
 )
 
 KEY, OTHER = "0" * 32, "f" * 32
@@ -77,36 +71,6 @@ class AsyncEngine:
 def warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test but those of the warning be warned."""
     monkeypatch.setattr(keyvalue, "_warned", True)
-
-
-class TestKeyValueStoreContract(StoreContract):
-    """A store over an object keeps the rules that hold within one process."""
-
-    capabilities = frozenset()
-
-    @pytest.fixture
-    def make_store(self, clock: ManualClock) -> MakeStore:
-        engine, now = Engine(), clock
-
-        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> KeyValueStore:
-            return KeyValueStore(engine, namespace=namespace, clock=clock)
-
-        return make
-
-
-class TestAsyncKeyValueStoreContract(AsyncStoreContract):
-    """So does its async twin."""
-
-    capabilities = frozenset()
-
-    @pytest.fixture
-    def make_store(self, clock: ManualClock) -> MakeAsyncStore:
-        engine, now = AsyncEngine(), clock
-
-        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> AsyncKeyValueStore:
-            return AsyncKeyValueStore(engine, namespace=namespace, clock=clock)
-
-        return make
 
 
 @pytest.fixture
@@ -310,6 +274,8 @@ async def test_a_cancelled_call_frees_the_key() -> None:
 def test_two_stores_over_one_object(engine: Engine) -> None:
     """Compare-and-set holds between all stores of a process over one object."""
     stores = [KeyValueStore(engine) for _ in range(4)]
+    assert stores[0].location == stores[1].location
+    assert stores[0].location != KeyValueStore(Engine()).location
     stores[0].create(KEY, b"0", expires_at=None, user_id=None)
 
     def count_up(store: KeyValueStore) -> None:

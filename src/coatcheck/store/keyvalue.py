@@ -102,6 +102,7 @@ class AsyncKeyValueStore:
         clock: Clock = system_clock,
     ) -> None:
         self._keyvalue = _checked(keyvalue)
+        self.location = f"object:{id(keyvalue)}"
         self.namespace = check_namespace(namespace)
         self.clock = clock
 
@@ -255,6 +256,7 @@ class KeyValueStore:
             )
         self._stepped = _Stepped(cast(Any, keyvalue), namespace=namespace, clock=clock)
         self.namespace = self._stepped.namespace
+        self.location = self._stepped.location
         self.clock = clock
 
     def __repr__(self) -> str:

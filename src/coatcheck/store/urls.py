@@ -2,7 +2,7 @@
 
 `memory://`: a `MemoryStore`; options `max_sessions` and `max_bytes`.
 
-`file:///srv/app/sessions`: a `FileStore` in that folder.
+`file:///srv/app/sessions`: a `FileStore` in that folder; options `timeout` and `fsync`.
 
 `sqlite:///sessions.db`, `sqlite:////srv/app/sessions.db`: a `SQLiteStore` at a relative or, with a
 fourth slash, an absolute path; options `durability` and `timeout`.
@@ -159,6 +159,12 @@ def _text(_name: str, value: str) -> str:
     return value
 
 
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise ConfigurationError(f"{name} in the URL of the store must be true or false")
+    return value == "true"
+
+
 def _whole(name: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", value):
         raise ConfigurationError(f"{name} in the URL of the store must be a whole number")
@@ -215,7 +221,7 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "memory": _Scheme(
         _open_memory, {"max_sessions": _whole, "max_bytes": _whole, "namespace": _text}
     ),
-    "file": _Scheme(_open_file, {"namespace": _text}),
+    "file": _Scheme(_open_file, {"fsync": _flag, "timeout": _seconds, "namespace": _text}),
     "sqlite": _Scheme(_open_sqlite, {"durability": _text, "timeout": _seconds, "namespace": _text}),
 }
 
