@@ -230,7 +230,8 @@ class Lifecycle:
         runtime, identity = self.runtime, visit.identity
         if visit.phase is not Phase.STORED or identity is None:
             return
-        mine = runtime.codec.encode(visit.data()) if visit.changed else None
+        changing = visit.changed or visit.replacement is not None
+        mine = runtime.codec.encode(visit.data()) if changing else None
         base, cleared = visit.base, visit.cleared
         pending = visit.expiry, visit.replacement
         if not await self.find(visit, identity):

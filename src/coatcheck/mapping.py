@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from difflib import get_close_matches
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 from coatcheck.face import Face
 from coatcheck.visit import IMMUTABLE, Phase
@@ -115,7 +115,7 @@ class SessionMapping(Face, MutableMapping[str, Any]):
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return dict(other) | self.copy()
 
-    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> SessionMapping:
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
         self.update(other)
         return self
 
