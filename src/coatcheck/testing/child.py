@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from coatcheck.drivers import Blocking, run_now
@@ -11,9 +11,16 @@ from coatcheck.store.protocol import Updated
 from coatcheck.testing.store_cases.base import OtherProcess, increment
 
 
-def increment_elsewhere(open_store: OtherProcess, key: str, times: int) -> None:
-    """Open the store and add one to the number in the record, `times` times."""
-    _run(open_store(), functools.partial(increment, key=key, times=times))
+def increment_elsewhere(open_store: OtherProcess, all_ready: Barrier, key: str, times: int) -> None:
+    """Open the store; when all are ready, add one to the number in the record, `times` times."""
+
+    async def work(store: Any) -> None:
+        await store.get(key)
+        # Blocking, on an event loop that has nothing else to do.
+        all_ready.wait(60)
+        await increment(store, key, times)
+
+    _run(open_store(), work)
 
 
 def use_after_fork(store: Any, key: str) -> bool:

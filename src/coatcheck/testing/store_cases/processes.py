@@ -12,7 +12,7 @@ from coatcheck.testing.expect import equal
 from coatcheck.testing.store_cases.base import KEY, Cases, OtherProcess, reopening
 
 PROCESSES = 3
-ROUNDS = 25
+ROUNDS = 100
 
 
 def skip_without(other_process: OtherProcess | None, cases: Cases) -> OtherProcess:
@@ -36,8 +36,11 @@ class ProcessCases(Cases):
         open_there = skip_without(other_process, self)
         await store.create(KEY, b"0", expires_at=None, user_id=None)
         spawn = multiprocessing.get_context("spawn")
+        # Each is done in a moment, so without this none would meet another.
+        all_ready = spawn.Barrier(PROCESSES)
+        arguments = (open_there, all_ready, KEY, ROUNDS)
         children = [
-            spawn.Process(target=child.increment_elsewhere, args=(open_there, KEY, ROUNDS))
+            spawn.Process(target=child.increment_elsewhere, args=arguments)
             for _ in range(PROCESSES)
         ]
         for process in children:
