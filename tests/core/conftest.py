@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
-from tests.core.harness import Browser, Harness
+from tests.core.harness import Browser, Harness, put
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ def harness(clock: ManualClock) -> Harness:
 def browser(harness: Harness) -> Browser:
     """A browser that comes to `harness`."""
     return Browser(harness)
+
+
+@pytest.fixture
+def session(browser: Browser) -> Session:
+    """A stored session with some data, in a new request."""
+    browser.visit(put(name="Ann", cart=["tea"], nested={"a": {"b": [1]}}, n=1))
+    browser.harness.store.take()
+    return browser.begin().session

@@ -354,6 +354,10 @@ class Browser:
         exchange.finish()
         return data
 
+    def saved(self) -> dict[str, Any]:
+        """Return the data that the store holds for the browser's session."""
+        return self.harness.runtime.codec.decode(self.harness.record(self.id).data)
+
     def user(self) -> str | None:
         """Make one request that asks who is signed in."""
         exchange = self.begin()

@@ -25,9 +25,10 @@ from coatcheck.errors import StoreError
 from coatcheck.events import Event
 from coatcheck.face import do_not_renew, visit_of
 from coatcheck.ids import Identity, secret_hash
+from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.manager import AsyncSessionManager
-from coatcheck.record import Record, Tombstone, unpack
+from coatcheck.record import Record, Tombstone
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.runtime import Runtime
