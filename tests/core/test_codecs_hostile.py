@@ -304,7 +304,10 @@ def test_records_of_the_other_codec_are_corrupt() -> None:
 
 @pytest.mark.parametrize("codec", [BINARY, JSON], ids=["binary", "json"])
 def test_little_stack_left(codec: Codec) -> None:
-    """With the stack nearly used up a deep record is corrupt, and never a RecursionError."""
+    """With the stack nearly used up a deep record is read, or corrupt, and never a RecursionError.
+
+    Since Python 3.12 the JSON scanner, being C, does not count against the limit.
+    """
     value: Any = 0
     for _ in range(80):
         value = [(value,)]
@@ -314,10 +317,14 @@ def test_little_stack_left(codec: Codec) -> None:
         if levels:
             descend(levels - 1)
         else:
-            with pytest.raises(CorruptRecord):
-                codec.decode(record)
+            try:
+                outcomes.append(codec.decode(record) == {"k": value})
+            except CorruptRecord:
+                outcomes.append(True)
 
+    outcomes: list[bool] = []
     descend(sys.getrecursionlimit() - 150)
+    assert outcomes == [True]
 
 
 @pytest.mark.parametrize("codec", [BINARY, JSON], ids=["binary", "json"])

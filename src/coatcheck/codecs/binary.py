@@ -30,7 +30,6 @@ from ormsgpack import (
     OPT_PASSTHROUGH_TUPLE,
     OPT_PASSTHROUGH_UUID,
     Ext,
-    Fragment,
     packb,
     unpackb,
 )
@@ -65,7 +64,6 @@ _TEXTS: Final = {
 _EXT8: Final = 0xC7
 _MARK_START: Final = b"\xc7\x00"
 """How every mark begins in MessagePack: ext 8, no body."""
-_TURNED: Final[frozenset[type]] = frozenset({bytearray, memoryview, Ext, Fragment})
 
 
 class _Mark:
@@ -105,8 +103,9 @@ class BinaryCodec(Lowering, Codec):
         customs = self._register.by_class
         texts = {scalar.cls: _text_writer(scalar) for scalar in (*COMMON, INT)}
         elements = NATIVE | texts.keys()
-        # A turned type never reaches the writers, so one that is registered takes the careful way.
-        self._known: frozenset[type] = elements | {set, frozenset} | (customs.keys() - _TURNED)
+        # What ormsgpack turns never reaches a writer, so it takes the careful way where registered.
+        called = {cls for cls in customs if not _is_turned(cls)}
+        self._known: frozenset[type] = elements | {set, frozenset} | called
         self._default: Callable[[Any], Any]
         writers: dict[type[Any], Callable[[Any], Any]] = {**texts, tuple: _write_tuple}
         self._default = _default_for(writers)
@@ -264,6 +263,11 @@ def _only_known(values: Iterable[Any], known: frozenset[type]) -> bool:
         elif kind is not markup_type():
             return False
     return True
+
+
+def _is_turned(cls: type) -> bool:
+    # `Fragment` came with ormsgpack 1.13 only.
+    return cls in (bytearray, memoryview) or cls.__module__.partition(".")[0] == "ormsgpack"
 
 
 def _write_mark(mark: _Mark) -> Ext:
