@@ -165,7 +165,8 @@ class Harness:
     ) -> None:
         self.clock = time or ManualClock()
         if not isinstance(store, SpyStore):
-            store = SpyStore(store or MemoryStore(clock=self.clock))
+            namespace = options.get("namespace", "coatcheck")
+            store = SpyStore(store or MemoryStore(clock=self.clock, namespace=namespace))
         self.store = store
         self.events: list[Event] = []
         defaults: Options = {
