@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import shutil
@@ -248,6 +249,16 @@ def test_close_leaves_no_file_open(store: SQLiteStore, path: Path) -> None:
         store.get(KEY)
     with pytest.raises(StoreError, match="closed"):
         store.create(KEY, b"", expires_at=None, user_id=None)
+
+
+def test_a_store_that_nobody_closes(path: Path) -> None:
+    """A store that goes out of use closes its files by itself, without a warning."""
+    store = SQLiteStore(path)
+    store.create(KEY, b"payload", expires_at=None, user_id=None)
+    assert open_files(path) == 1
+    del store
+    gc.collect()
+    assert open_files(path) == 0
 
 
 def test_a_child_takes_locks_of_its_own(store: SQLiteStore, path: Path) -> None:

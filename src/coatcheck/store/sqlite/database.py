@@ -74,14 +74,23 @@ class Database:
         ]
         if not checkpoints:
             self._settings.append("PRAGMA wal_autocheckpoint = 0")
-        with _founding:
-            self._inode = found(self.path, self._settings, timeout)
         self._closed = False
         self._idle: list[Cursor] | _Closing = []
         self._cursors: set[Cursor] = set()
         self._connecting = threading.Lock()
         self._process = os.getpid()
+        with _founding:
+            self._inode = found(self.path, self._settings, timeout)
         _databases.add(self)
+
+    def __del__(self) -> None:
+        """Close what nobody closed, in the process that opened it."""
+        if "_process" not in vars(self):
+            return
+        if os.getpid() != self._process:
+            self.after_fork_in_child()
+        for cursor in self._cursors:
+            cursor.connection.close()
 
     def attempt(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
         """Run a step on a connection; raises `Busy` where it needs a lock that another one has."""

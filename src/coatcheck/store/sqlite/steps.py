@@ -168,12 +168,12 @@ def entries(cursor: Cursor, now: float, namespace: str, user_id: str) -> Sequenc
 # Whether an old entry has a live record; a clock that was put back makes no entry young for ever.
 _FORGET_DEAD: Final = """
     DELETE FROM user_sessions
-    WHERE namespace = ?1 AND user_id = ?2 AND key <> ?3 AND abs(?4 - admitted_at) >= ?5
+    WHERE namespace = ? AND user_id = ? AND key <> ? AND abs(? - admitted_at) >= ?
         AND NOT EXISTS (
             SELECT 1 FROM sessions
             WHERE sessions.namespace = user_sessions.namespace
                 AND sessions.key = user_sessions.key
-                AND (expires_at IS NULL OR expires_at > ?4)
+                AND (expires_at IS NULL OR expires_at > ?)
         )
 """
 _COUNTED: Final = """
@@ -217,7 +217,7 @@ def admit(
     cursor.execute("BEGIN IMMEDIATE")
     evicted: list[str] = []
     if limit is not None:
-        cursor.execute(_FORGET_DEAD, (namespace, user_id, key, now, ADMISSION_GRACE))
+        cursor.execute(_FORGET_DEAD, (namespace, user_id, key, now, ADMISSION_GRACE, now))
         rows = cursor.execute(_COUNTED, (namespace, user_id, key, replaces)).fetchall()
         evicted = [row[0] for row in rows[: max(0, len(rows) + 1 - limit)]]
         if limit < 1 or (evicted and not evict):

@@ -64,8 +64,9 @@ _ABANDONED: Final = """
 """
 _FORGET_ABANDONED: Final = """
     DELETE FROM user_sessions
-    WHERE namespace = ?1 AND user_id = ?2 AND key = ?3 AND admitted_at <= ?4 AND NOT EXISTS (
-        SELECT 1 FROM sessions WHERE namespace = ?1 AND key = ?3
+    WHERE namespace = ? AND user_id = ? AND key = ? AND admitted_at <= ? AND NOT EXISTS (
+        SELECT 1 FROM sessions
+        WHERE sessions.namespace = user_sessions.namespace AND sessions.key = user_sessions.key
     )
 """
 
@@ -133,9 +134,10 @@ class Purge:
 
 
 _CLAIM: Final = """
-    INSERT INTO namespaces (namespace, counter, purged_at) VALUES (?1, 0, ?2)
-    ON CONFLICT (namespace) DO UPDATE SET purged_at = ?2
-    WHERE purged_at IS NULL OR purged_at <= ?2 - ?3 OR purged_at > ?2
+    INSERT INTO namespaces (namespace, counter, purged_at) VALUES (?, 0, ?)
+    ON CONFLICT (namespace) DO UPDATE SET purged_at = excluded.purged_at
+    WHERE purged_at IS NULL OR purged_at > excluded.purged_at
+        OR purged_at <= excluded.purged_at - ?
 """
 
 
