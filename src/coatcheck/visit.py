@@ -277,7 +277,8 @@ class Visit:
     def drop(self, reason: DropReason) -> None:
         """Forget what was not saved, and keep note of it, so that somebody is told."""
         keys = self.changed_keys()
-        if keys or self.replacement is not None or self.cleared or self.expiry:
+        times = self.expiry and self.phase is not Phase.NEW
+        if keys or self.replacement is not None or self.cleared or times:
             identity = self.identity or self.buried
             handle = identity.handle if identity else self.handle or ""
             self.drops.append(ChangesDropped(handle, keys, reason))
