@@ -67,8 +67,12 @@ def _add_vary(headers: ResponseHeaders, present: list[str], names: Sequence[str]
 
 
 def _make_private(visit: Visit, headers: ResponseHeaders, present: list[str]) -> None:
+    """Keep shared caches away, whatever else was said: they may store what has any max-age."""
     directives = [part.strip(" \t") for value in present for part in value.split(",")]
-    if any(directive.lower() == "public" for directive in directives):
-        kept = [part for part in directives if part.lower() != "public"]
-        headers.set("Cache-Control", ", ".join(["private", *kept]))
+    names = {directive.lower() for directive in directives}
+    if "public" not in names and ("private" in names or "no-store" in names):
+        return
+    kept = [part for part in directives if part and part.lower() not in ("public", "private")]
+    headers.set("Cache-Control", ", ".join(["private", *kept]))
+    if "public" in names:
         visit.runtime.emit(ResponseMadePrivate(visit.handle))

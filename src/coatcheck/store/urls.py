@@ -225,14 +225,8 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "sqlite": _Scheme(_open_sqlite, {"durability": _text, "timeout": _seconds, "namespace": _text}),
 }
 
-_EXTRAS: Final[Mapping[str, str]] = {
-    "redis": "redis",
-    "rediss": "redis",
-    "postgresql": "sql",
-    "mysql": "sql",
-    "mariadb": "sql",
-}
-"""For schemes, up to a plus sign: the extra of this distribution that brings them."""
+_PLANNED: Final = frozenset({"redis", "rediss", "postgresql", "mysql", "mariadb"})
+"""Schemes, up to a plus sign, that people will look for, and that this release does not have."""
 
 
 def _open_elsewhere(
@@ -244,11 +238,10 @@ def _open_elsewhere(
 
     found = importlib.metadata.entry_points(group=ENTRY_POINTS, name=parts.scheme)
     if not found:
-        extra = _EXTRAS.get(parts.scheme.partition("+")[0])
-        if extra is not None:
+        if parts.scheme.partition("+")[0] in _PLANNED:
             raise ConfigurationError(
-                f"no store is installed for the scheme {parts.scheme!r}: install it by"
-                f" pip install 'coatcheck[{extra}]'"
+                f"no store is installed for the scheme {parts.scheme!r}: this release has none of"
+                f" its own, so install a distribution that adds one, or use {_known_schemes()}"
             )
         near = difflib.get_close_matches(parts.scheme, _schemes(), 1)
         hint = f"did you mean {near[0]}? " if near else ""
