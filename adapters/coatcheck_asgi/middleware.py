@@ -6,7 +6,7 @@ the body, and when the application returns.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias, Unpack, cast
 
 from coatcheck.config import SessionConfig
@@ -113,6 +113,8 @@ class _Exchange:
     __slots__ = (
         "_client_left",
         "_failed",
+        "_headers",
+        "_left",
         "_lifecycle",
         "_receive",
         "_refused",
@@ -139,6 +141,8 @@ class _Exchange:
         self._failed = False
         self._refused = False
         self._client_left = False
+        self._headers: Iterable[tuple[bytes, bytes]] = ()
+        self._left: int | None = None
 
     async def run(self, app: ASGIApp) -> None:
         scope = self._scope
@@ -148,7 +152,7 @@ class _Exchange:
         except Exception as error:
             # That a client left is no failure of the application.
             self._failed = self._failed or not self._client_left
-            if not isinstance(_alone(error), StoreError):
+            if not _is_store_error(error):
                 raise
             if not self._started:
                 await self._refuse(error)
@@ -177,7 +181,7 @@ class _Exchange:
         kind = message["type"]
         if kind in _WITH_HEADERS:
             message = await self._begin(message)
-        elif (kind in _WITH_BODY and not message.get("more_body", False)) or kind in _LAST:
+        elif kind in _LAST or (kind in _WITH_BODY and self._completes(message)):
             if not self._started:
                 headers_left(self._session)  # a WebSocket is turned away
             await self._commit()
@@ -198,6 +202,7 @@ class _Exchange:
             await self._refuse(error)
             raise
         self._started = True
+        self._headers = message.get("headers") or ()
         visit = visit_of(self._session)
         if visit is None:
             headers_left(self._session)
@@ -205,6 +210,24 @@ class _Exchange:
         headers: list[tuple[bytes, bytes]] = [*(message.get("headers") or ())]
         finish_headers(visit, ASGIHeaders(headers))
         return {**message, "headers": headers}
+
+    def _completes(self, message: Any) -> bool:
+        """Say whether the client can know after this message that the body is complete."""
+        if not message.get("more_body", False):
+            return True
+        if self._left is None:
+            self._left = next(
+                (
+                    int(value)
+                    for name, value in self._headers
+                    if name.lower() == b"content-length" and value.isdigit()
+                ),
+                -1,
+            )
+        if self._left < 0:
+            return False
+        self._left = max(0, self._left - len(message.get("body", b"")))
+        return self._left == 0
 
     async def _commit(self) -> None:
         visit = visit_of(self._session)
@@ -246,9 +269,8 @@ class _Exchange:
         await self._send({"type": f"{prefix}.response.body", "body": _UNAVAILABLE})
 
 
-def _alone(error: Exception) -> Exception:
-    """Return the one error in a group, which task groups make of it."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    errors: Sequence[Exception] = getattr(cast("object", error), "exceptions", ())
-    return _alone(errors[0]) if len(errors) == 1 else cast("Exception", error)
+def _is_store_error(error: Exception) -> bool:
+    """Say whether it is one, or a group of nothing else, which task groups make of it."""
+    if isinstance(error, ExceptionGroup):
+        return cast("ExceptionGroup[Exception]", error).split(StoreError)[1] is None
+    return isinstance(error, StoreError)
