@@ -273,7 +273,8 @@ async def play(
         sent.append(message)
 
     try:
-        await app(scope, receive, send)
+        with anyio.fail_after(10):
+            await app(scope, receive, send)
     except Exception as error:  # noqa: BLE001 - a server survives anything
         return sent, error
     return sent, None
@@ -295,13 +296,14 @@ class ASGISite(Site):
         store: Any = self.tap.store
         self.app = ASGIMiddleware(asgi_app, store=store, **self.options)
         self.loads_ahead = not self.app.lifecycle.runtime.opens_inline
+        self.runner: asyncio.Runner
         self.runner = twin.runner if isinstance(twin, ASGISite) else asyncio.Runner()
 
     async def ask(self, request: Request) -> Reply:
         scope = scope_of(request)
         if request.chunks_read is not None:
             return reply_of(*await play(self.app, scope, [BODY], chunks_read=request.chunks_read))
-        communicator: Any = ApplicationCommunicator(self.app, scope)
+        communicator: Any = ApplicationCommunicator(self.app, scope)  # type: ignore[no-untyped-call]
         await communicator.send_input(BODY)
         error: BaseException | None = None
         try:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from coatcheck import AsyncSession, Session
 from coatcheck.events import ChangesDropped, Event
+from coatcheck.layout import unpack
 from coatcheck.options import Options
-from coatcheck.record import Record, unpack
+from coatcheck.record import Record
 from coatcheck.testing import ManualClock
 from tests.adapters.taps import Tap, make_store
 from tests.core.cookiejar import Jar, Page, parse
@@ -25,7 +25,8 @@ from tests.core.cookiejar import Jar, Page, parse
 SECRET = "ad4pt-Hq7vX2mZ9pL4wT8yB3nD6fH1jR5sG0aE"
 LIFETIME = 30 * 86_400
 NAME = "session"
-AnySession = Session | AsyncSession
+AnySession = Any
+"""A `Session` or an `AsyncSession`: what a view does with it is written once."""
 View = Callable[[Any], Any]
 Chunk = str | View
 E = TypeVar("E", bound=Event)
@@ -152,6 +153,8 @@ class Site(ABC):
     def __init__(
         self, kind: str, folder: Path, *, twin: Site | None = None, **options: Any
     ) -> None:
+        self.clock: ManualClock
+        self.tap: Tap
         self.kind = kind
         self.folder = folder
         self.clock = ManualClock() if twin is None else twin.clock
@@ -212,7 +215,8 @@ class Site(ABC):
 
     def browser(self, **page: Any) -> Browser:
         """Return a new visitor."""
-        return Browser(self, Page(**{"https": False, **page}))
+        page.setdefault("https", False)
+        return Browser(self, Page(**page))
 
     def told(self, kind: type[E]) -> list[E]:
         """Return the events of one kind so far."""
@@ -297,6 +301,16 @@ def look(session: Any) -> str:
 def untouched(session: Any) -> str:
     """A view that does not touch the session."""
     return "hello"
+
+
+def renew(session: Any) -> None:
+    """A view that asks for a new ID."""
+    session.regenerate()
+
+
+def end(session: Any) -> None:
+    """A view that ends the session."""
+    session.destroy()
 
 
 def sign_in(user_id: str, **how: Any) -> View:

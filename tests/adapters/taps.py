@@ -1,4 +1,4 @@
-"""The stores that scenarios are played on, each with a tap: what was called, and what is to fail."""
+"""The stores that scenarios are played on, each with a tap: what was called, what is to fail."""
 
 from __future__ import annotations
 

@@ -7,7 +7,18 @@ from typing import Any
 from coatcheck import StoreError
 from coatcheck.events import RecordCorrupt
 from tests.adapters.scenarios.table import scenario
-from tests.adapters.site import Answer, Site, look, put, read, saved, sign_in, untouched
+from tests.adapters.site import (
+    Answer,
+    Site,
+    end,
+    look,
+    put,
+    read,
+    renew,
+    saved,
+    sign_in,
+    untouched,
+)
 
 
 @scenario()
@@ -17,7 +28,7 @@ def an_outage_signs_nobody_out(site: Site) -> None:
     browser.get(sign_in("ann"))
     held = browser.id
     site.tap.break_down()
-    for view in (read("a"), put(a=1), sign_in("bob"), lambda session: session.destroy()):
+    for view in (read("a"), put(a=1), sign_in("bob"), end):
         reply = browser.get(view)
         assert (reply.status, reply.cookie) == (503, None)
         assert reply.cache_control == ["no-store"]
@@ -50,7 +61,7 @@ def an_application_may_go_on_without_its_session(site: Site) -> None:
 
     def view(session: Any) -> str:
         try:
-            return session["a"]
+            return str(session["a"])
         except StoreError:
             return "nobody knows"
 
@@ -73,7 +84,7 @@ def a_change_that_is_answered_with_503_is_not_made_later(site: Site) -> None:
         (put(a=2), "update"),
         (write, "update"),
         (sign_in("ann"), "create"),
-        (lambda session: session.regenerate(), "create"),
+        (renew, "create"),
     ):
         site.tap.failing_once.append(fails)
         reply = browser.get(view)

@@ -48,7 +48,7 @@ def login_begins_a_new_session_with_the_data_of_the_old(site: Site) -> None:
     def view(session: Any) -> str:
         session.login("ann")
         session["seen"] = True
-        return session.id
+        return str(session.id)
 
     reply = browser.get(view)
     assert reply.cookie == site.set_cookie(reply.body)
@@ -295,7 +295,7 @@ def a_touch_does_not_bring_a_session_back(site: Site) -> None:
     async def view(session: Any) -> str:
         value = session["a"]
         await other.meanwhile(lambda session: session.destroy())
-        return value
+        return str(value)
 
     reply = browser.get(view)
     assert (reply.body, reply.cookie) == ("1", None)
@@ -514,7 +514,7 @@ def the_id_of_a_new_session_is_known_before_it_is_stored(site: Site) -> None:
         before = session.id, session.handle
         session["a"] = 1
         assert (session.id, session.handle) == before
-        return session.id
+        return str(session.id)
 
     assert browser.get(view).body == browser.id
     reply = site.browser().get(lambda session: session.handle)

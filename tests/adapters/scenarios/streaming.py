@@ -8,7 +8,7 @@ import pytest
 
 from coatcheck import ResponseStarted, SessionEnded, UnserializableValue
 from tests.adapters.scenarios.table import scenario
-from tests.adapters.site import Answer, Chunk, Site, View, look, put, read, sign_in
+from tests.adapters.site import Answer, Chunk, Site, View, look, put, read, renew, sign_in
 
 
 def streaming(*chunks: Chunk, headers: Any = (), first: View | None = None) -> View:
@@ -96,13 +96,10 @@ def what_needs_a_header_raises_in_a_stream(site: Site) -> None:
     browser.get(put(a=1))
 
     def late(session: Any) -> str:
-        for ask in (
-            lambda: session.login("ann"),
-            lambda: session.regenerate(),
-            lambda: session.set_expiry(lifetime=100),
-        ):
+        asks: list[View] = [sign_in("ann"), renew, lambda it: it.set_expiry(lifetime=100)]
+        for ask in asks:
             with pytest.raises(ResponseStarted, match="headers have left"):
-                ask()
+                ask(session)
         session.set_expiry(idle=2 * 3600)
         return "!"
 
@@ -165,7 +162,7 @@ def a_long_stream_can_be_told_not_to(site: Site) -> None:
 
 @scenario()
 def a_stream_notices_that_its_session_has_ended(site: Site) -> None:
-    """The next look after the next touch raises: whoever signed out elsewhere is signed out here."""
+    """The next look after the next touch raises: who signed out elsewhere is signed out here."""
     browser = site.browser()
     browser.get(put(a=1))
     other = site.browser()

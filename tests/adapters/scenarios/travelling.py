@@ -7,13 +7,13 @@ from typing import Any
 from coatcheck import BearerState, CallbackState, CookieState, FirstOf, HeaderState
 from coatcheck.events import AmbiguousID
 from tests.adapters.scenarios.table import scenario
-from tests.adapters.site import Site, View, look, put, read
+from tests.adapters.site import Answer, Site, end, look, put, read
 
 
 def issue(session: Any) -> str:
     """A view that stores something and gives the client its ID in the body."""
     session["a"] = 1
-    return session.id
+    return str(session.id)
 
 
 def bearer(session_id: str) -> list[tuple[str, str]]:
@@ -76,9 +76,7 @@ def a_bearer_client_may_begin_a_session_while_its_answer_streams(site: Site) -> 
 
     def write(session: Any) -> str:
         session["a"] = 1
-        return session.id
-
-    from tests.adapters.site import Answer
+        return str(session.id)
 
     session_id = site.browser().get(lambda session: Answer(body=[write])).body
     assert site.browser().get(read("a"), headers=bearer(session_id)).body == "1"
@@ -96,7 +94,7 @@ def a_client_is_answered_the_way_it_came(site: Site) -> None:
 
     def renew(session: Any) -> str:
         session.login("ann")
-        return session.id
+        return str(session.id)
 
     reply = program.get(renew, headers=bearer(token))
     assert reply.cookie is None
@@ -140,6 +138,5 @@ def an_id_can_travel_however_the_application_wants(site: Site) -> None:
     assert (reply.cookie, reply.vary) == (None, ["X-Custom"])
     assert reply.cache_control == ["private, no-cache"]
     assert browser.get(read("a"), headers=[("X-Custom", token)]).body == "1"
-    destroy: View = lambda session: session.destroy()  # noqa: E731
-    reply = browser.get(destroy, headers=[("X-Custom", token)])
+    reply = browser.get(end, headers=[("X-Custom", token)])
     assert reply.all("x-custom") == ["gone"]

@@ -143,7 +143,12 @@ def the_last_of_two_changes_of_one_key_wins_and_is_told(site: Site) -> None:
     assert [event.key for event in site.told(KeyOverwritten)] == ["a"]
 
 
-@scenario(resolve={"cart": lambda base, mine, theirs: sorted({*mine, *theirs})})
+def both(base: list[str], mine: list[str], theirs: list[str]) -> list[str]:
+    """Keep what either has."""
+    return sorted({*mine, *theirs})
+
+
+@scenario(resolve={"cart": both})
 def a_resolver_decides_where_two_requests_changed_one_key(site: Site) -> None:
     """Two things put into a cart at once are both in it."""
     browser = site.browser()
@@ -219,7 +224,7 @@ def a_new_session_can_be_saved_before_the_response(site: Site) -> None:
     async def view(session: Any) -> str:
         session["a"] = 1
         await saved(session)
-        return session.id
+        return str(session.id)
 
     reply = browser.get(view)
     assert reply.cookie == site.set_cookie(reply.body)
