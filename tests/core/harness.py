@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, Unpack
 
@@ -325,12 +325,14 @@ class Browser:
         if reply.cookie is not None and not self.jar.receive(reply.cookie, self.page):
             raise AssertionError(f"the browser refused {reply.cookie}")
 
-    def begin(self, cookie: str | None = None) -> Exchange:
+    def begin(
+        self, cookie: str | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> Exchange:
         """Begin a request; `cookie` takes the place of what the jar holds."""
         self.jar.now = self.harness.clock()
         header = self.jar.header(self.page) if cookie is None else cookie
         request = PlainRequest(
-            {"cookie": header} if header else {},
+            {**({"cookie": header} if header else {}), **(headers or {})},
             scheme="https" if self.page.https else "http",
             path=self.page.path,
         )
