@@ -9,7 +9,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +32,7 @@ from coatcheck.store.protocol import (
     Updated,
     UserIndex,
 )
-from coatcheck.store.sqlite import upkeep
+from coatcheck.store.sqlite import steps, upkeep
 from coatcheck.store.sqlite.connection import Cursor
 from coatcheck.store.sqlite.database import Database
 from coatcheck.testing import MakeStore, ManualClock, StoreContract
@@ -61,22 +60,15 @@ class TestSQLiteStoreContract(StoreContract):
 
 
 @pytest.fixture
-def in_memory() -> Iterator[Path]:
-    """Return a folder that has no disk to wait for, where the system has such folders."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as path:
-        yield Path(path)
-
-
-@pytest.fixture
 def clock() -> ManualClock:
     """Return the clock that the stores go by."""
     return ManualClock()
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(in_memory: Path) -> Path:
     """Return where the database is to be."""
-    return tmp_path / "data" / "sessions.db"
+    return in_memory / "data" / "sessions.db"
 
 
 @pytest.fixture
@@ -413,6 +405,50 @@ def test_a_refusal_leaves_no_transaction_open(store: SQLiteStore, raw: sqlite3.C
     raw.execute("ROLLBACK")
 
 
+def test_no_transaction_outlives_its_step(path: Path) -> None:
+    """Whatever happens inside a step, its transaction ends with it and its lock is free."""
+    database = Database(path, clock=time.time, timeout=0.1, full=False, checkpoints=True)
+
+    def leave(cursor: Cursor, _now: float, error: BaseException) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("INSERT INTO namespaces (namespace, counter) VALUES ('half', 1)")
+        raise error
+
+    busy = sqlite3.OperationalError("locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    raw = sqlite3.connect(path, isolation_level=None, timeout=0)
+    for error, seen in (
+        (busy, StoreError),
+        (sqlite3.DatabaseError("broken"), StoreError),
+        (ValueError("a bug"), ValueError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ):
+        with pytest.raises(seen):
+            database.run(leave, error)
+        raw.execute("BEGIN IMMEDIATE")
+        assert rows(raw, "SELECT count(*) FROM namespaces") == [0]
+        raw.execute("ROLLBACK")
+    raw.close()
+    database.close()
+
+
+def test_a_conflict_never_names_the_version_asked_for(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that comes too early, but finds its version when it looks why, takes place."""
+    store.create(KEY, b"1", expires_at=None, user_id=None)
+    other, get = SQLiteStore(path), steps.get
+
+    def look(*arguments: Any) -> Stored | None:
+        monkeypatch.setattr(steps, "get", get)
+        assert other.update(KEY, b"2", version=1, expires_at=None) == Updated(2)
+        return get(*arguments)
+
+    monkeypatch.setattr(steps, "get", look)
+    assert store.update(KEY, b"3", version=2, expires_at=None) == Updated(3)
+    other.close()
+
+
 # Files that vanish, fill up or break
 
 
@@ -626,12 +662,12 @@ def test_no_user_is_left_in_the_index(store: SQLiteStore, raw: sqlite3.Connectio
 
 def test_a_record_is_whose_it_was_made(store: SQLiteStore, clock: ManualClock) -> None:
     """A record that takes the key of another user's expired one takes its index entry away."""
-    for user in ("ann", "bob"):
+    for user in ("ann", "ann", "bob"):
         store.admit(user, KEY, limit=None, evict=False)
         assert store.create(KEY, user.encode(), expires_at=clock() + HOUR, user_id=user)
+        assert [entry.key for entry in store.entries(user)] == [KEY]
         clock.advance(HOUR)
     assert store.entries("ann") == []
-    assert [entry.key for entry in store.entries("bob")] == [KEY]
 
 
 def test_purge_of_a_large_table(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import sqlite3
 import tempfile
 import time
@@ -57,13 +56,6 @@ class TestAsyncSQLiteStoreContract(AsyncStoreContract):
         return functools.partial(AsyncSQLiteStore, in_memory / "sessions.db")
 
 
-@pytest.fixture
-def in_memory() -> Iterator[Path]:
-    """Return a folder that has no disk to wait for, where the system has such folders."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as path:
-        yield Path(path)
-
-
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Return the event loop on which a test runs."""
@@ -77,9 +69,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(in_memory: Path) -> Path:
     """Return where the database is to be."""
-    return tmp_path / "sessions.db"
+    return in_memory / "sessions.db"
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ class Database:
         self._connecting = threading.Lock()
         self._process = os.getpid()
         with _founding:
-            self._inode = found(self.path, self._settings, timeout)
+            found(self.path, self._settings, timeout)
         _databases.add(self)
 
     def __del__(self) -> None:
@@ -124,16 +124,10 @@ class Database:
             return persist(lambda: self.attempt(step, *arguments), self.path, self.timeout)
 
     def _settle(self, cursor: Cursor, error: sqlite3.Error) -> Exception:
-        """Put the connection in order, or away; return what the error means for the caller."""
+        """Keep the connection, or put it away; return what the error means for the caller."""
         reason = meaning(error, self.path)
-        if isinstance(reason, Busy):
-            try:
-                if cursor.connection.in_transaction:
-                    cursor.execute("ROLLBACK")
-            except sqlite3.Error:
-                self.discard(cursor)
-            else:
-                self._idle.append(cursor)
+        if isinstance(reason, Busy) and not cursor.connection.in_transaction:
+            self._idle.append(cursor)
         else:
             self.discard(cursor)
         return reason
@@ -177,8 +171,6 @@ class Database:
             try:
                 cursor = connect(self.path, "rw", self._settings)
                 schema.check_header(cursor, self.path)
-                if inode != self._inode:
-                    schema.check_tables(cursor, self.path)
                 # Now the files beside it are there too. Nobody else may have put them there.
                 files.check_private(self.path)
                 if self._look() != inode:
@@ -192,7 +184,7 @@ class Database:
                 if isinstance(error, ConfigurationError):
                     raise StoreError(f"the database cannot be used any more: {error}") from error
                 raise
-            cursor.inode = self._inode = inode
+            cursor.inode = inode
             cursor.checked_at = now
             self._cursors.add(cursor)
             return cursor

@@ -15,8 +15,8 @@ RETURNING: Final = (3, 35, 0)
 """The first SQLite with RETURNING, on which `delete` rests."""
 
 
-def found(path: str, settings: Sequence[str], timeout: float) -> files.Inode:
-    """Make the file and its tables if they are not there; return what the file is.
+def found(path: str, settings: Sequence[str], timeout: float) -> None:
+    """Make the file and its tables if they are not there, and see that they are ours.
 
     No connection stays open. Raises `ConfigurationError` for what is not ours or cannot be used,
     and then nothing was changed in it; `StoreError` for what stays locked, or fails.
@@ -29,8 +29,7 @@ def found(path: str, settings: Sequence[str], timeout: float) -> files.Inode:
     files.make_folder(os.path.dirname(path))
     files.make_file(path)
     try:
-        status = files.look_at(path)
-        if status.st_size:
+        if files.look_at(path).st_size:
             _peek(path)
         files.check_private(path)
     except OSError as error:
@@ -38,7 +37,6 @@ def found(path: str, settings: Sequence[str], timeout: float) -> files.Inode:
             f"the SQLite store cannot reach {path!r} ({error.strerror}): name another path"
         ) from error
     persist(lambda: _prepare(path, settings), path, timeout)
-    return files.inode(status)
 
 
 def _peek(path: str) -> None:
