@@ -10,7 +10,7 @@ anyio is used where it is installed (the `asgi` extra), so that trio works; else
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from coatcheck.store.protocol import (
@@ -61,18 +61,58 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
 
 
-async def shield(work: Awaitable[T], /, *, seconds: float = 5.0) -> T:
+async def shield(work: Coroutine[Any, Any, T], /, *, seconds: float = 5.0) -> T:
     """Await `work` and let no cancellation interrupt it, for at most `seconds`.
 
-    Raises `TimeoutError` when the time is over.
+    A cancellation that came meanwhile takes effect afterwards. Raises `TimeoutError` when the time
+    is over.
     """
     try:
         import anyio
     except ImportError:
-        return await asyncio.wait_for(asyncio.shield(work), seconds)
-    with anyio.move_on_after(seconds, shield=True):
-        return await work
-    raise TimeoutError(f"the session could not be saved within {seconds:g} s")
+        return await _shield_task(work, seconds)
+    if _on_asyncio():
+        with anyio.CancelScope(shield=True):
+            return await _shield_task(work, seconds)
+    else:
+        with anyio.move_on_after(seconds, shield=True):
+            return await work
+    raise _too_late(seconds)
+
+
+def _on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _shield_task(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Shield from `Task.cancel()` too, which anyio's shields let through, in a task of its own."""
+    task = asyncio.create_task(work)
+    clock = asyncio.get_running_loop().time
+    give_up = clock() + seconds
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        left = give_up - clock()
+        if left <= 0.0:
+            task.cancel()
+        try:
+            await asyncio.wait((task,), timeout=left if left > 0.0 else None)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # else asyncio tells that nobody asked for it
+        raise cancelled
+    if task.cancelled():
+        raise _too_late(seconds)
+    return task.result()
+
+
+def _too_late(seconds: float) -> TimeoutError:
+    return TimeoutError(f"the session could not be saved within {seconds:g} s")
 
 
 class Blocking:

@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -48,8 +48,8 @@ MAX_CONFLICT_SECONDS: Final = 2.0
 AnyStore = Store | AsyncStore
 
 
-async def _unshielded(work: Awaitable[T], /) -> T:
-    """The blocking counterpart of `drivers.shield`: synchronous code is not cancelled."""
+async def _unshielded(work: Coroutine[Any, Any, T], /) -> T:
+    """The counterpart of `drivers.shield` for work that never suspends, and so is not cancelled."""
     return await work
 
 
@@ -63,7 +63,7 @@ class Runtime:
         *,
         shaped: AsyncStore,
         call: drivers.Call,
-        shield: Callable[[Awaitable[Any]], Awaitable[Any]],
+        shield: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]],
     ) -> None:
         self.config = config
         self.wrapped = store
@@ -131,14 +131,7 @@ class Runtime:
                 f"{type(opened).__name__} must be awaited, and this program is synchronous: give"
                 " the blocking store instead, for example by its URL"
             )
-        blocking = cast("Store", opened)
-        return cls(
-            config,
-            blocking,
-            shaped=drivers.Blocking(blocking),
-            call=drivers.call_now,
-            shield=_unshielded,
-        )
+        return cls._never_suspending(config, cast("Store", opened))
 
     @classmethod
     def awaiting(cls, config: SessionConfig, store: AnyStore | str | None = None) -> Runtime:
@@ -153,14 +146,23 @@ class Runtime:
             if isinstance(store, str)
             else store
         )
-        call: drivers.Call = drivers.in_thread
         if _is_async(opened):
             shaped = cast("AsyncStore", opened)
         elif getattr(opened, "never_blocks", False):
-            shaped, call = drivers.Blocking(cast("Store", opened)), drivers.call_now
+            return cls._never_suspending(config, cast("Store", opened))
         else:
             shaped = drivers.Threaded(cast("Store", opened))
-        return cls(config, opened, shaped=shaped, call=call, shield=drivers.shield)
+        return cls(config, opened, shaped=shaped, call=drivers.in_thread, shield=drivers.shield)
+
+    @classmethod
+    def _never_suspending(cls, config: SessionConfig, store: Store) -> Runtime:
+        return cls(
+            config,
+            store,
+            shaped=drivers.Blocking(store),
+            call=drivers.call_now,
+            shield=_unshielded,
+        )
 
     def codec_of(self, record: Record) -> Codec:
         """Return the codec that the record's data was written with; raises `CorruptRecord`."""
