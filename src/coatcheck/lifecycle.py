@@ -33,6 +33,7 @@ from coatcheck.ending import end_record
 from coatcheck.errors import CoatcheckError, CorruptRecord, SessionEnded
 from coatcheck.events import (
     AmbiguousID,
+    ChangesDropped,
     IDRejected,
     PurgeFailed,
     RecordCorrupt,
@@ -204,10 +205,15 @@ class Lifecycle:
         No cancellation interrupts that, for at most 5 s.
         """
         try:
-            await self.runtime.shield(self.commit(visit, failed=failed))
-        except (CoatcheckError, TimeoutError):
-            visit.drop("late")
-            self._tell(visit)
+            await self.runtime.shield(self._commit_or_tell(visit, failed=failed))
+        except TimeoutError:
+            self._tell_late(visit)
+
+    async def _commit_or_tell(self, visit: Visit, *, failed: bool) -> None:
+        try:
+            await self.commit(visit, failed=failed)
+        except CoatcheckError:
+            self._tell_late(visit)
 
     async def save(self, visit: Visit) -> None:
         """Commit now, on the application's demand; what could not be saved is raised.
@@ -281,6 +287,13 @@ class Lifecycle:
         elif phase is Phase.NEW:
             visit.written = visit.cleared = False  # nothing was stored, and nothing is lost
         return _nothing()
+
+    def _tell_late(self, visit: Visit) -> None:
+        """Tell what could not be carried out, an ending too, where no error reaches anybody."""
+        for ending in visit.endings:
+            visit.drops.append(ChangesDropped(ending.handle, (), "late"))
+        visit.drop("late")
+        self._tell(visit)
 
     def _tell(self, visit: Visit) -> None:
         for drop in visit.drops:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from coatcheck.errors import CorruptRecord, SessionEnded, StoreError
-from coatcheck.events import Event, RecordCorrupt, SessionDestroyed
+from coatcheck.events import ChangesDropped, Event, RecordCorrupt, SessionDestroyed
 from coatcheck.manager import SessionManager
 from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
@@ -364,3 +364,21 @@ def test_nobody_else_sends_a_deletion(browser: Browser) -> None:
         assert slow.finish().cookie is None
         assert browser.visit().cookie is None
         browser.visit(sign_in("ann"))
+
+
+@each_end
+def test_an_ending_that_fails_where_nobody_can_be_reached_is_told(
+    harness: Harness, browser: Browser, end: str
+) -> None:
+    """Behind a body that ended without a complaint the session is still alive, and that is said."""
+    browser.visit(put(k=1))
+    exchange = browser.begin()
+    assert exchange.session["k"] == 1
+    exchange.finish()
+    harness.store.before("delete", raising(StoreError("down")))
+    with pytest.raises(StoreError):
+        getattr(exchange.session, end)()
+    harness.store.before("delete", raising(StoreError("still down")))
+    exchange.close()
+    told = [(event.handle, event.reason) for event in harness.told(ChangesDropped)]
+    assert told == [(harness.identity(browser.id).handle, "late")]
