@@ -168,6 +168,10 @@ class _Succession:
     async def _bury(self) -> bool:
         """Replace the old record by a tombstone; `False` where the new session ends here."""
         while self.old is not None and self.old_identity is not None:
+            if self.old.record.ended(self.now):
+                if not await self._found_replaced(None):
+                    return False
+                continue
             grave = tombstone_for(
                 self.old.record, self.old_identity, self.change.identity, self.now
             )

@@ -328,3 +328,35 @@ def test_save_on_error_signs_in_all_the_same() -> None:
     browser = Browser(Harness(save_on_error=True))
     browser.visit(sign_in("ann"), failed=True)
     assert browser.user() == "ann"
+
+
+# Past the absolute deadline
+
+
+def test_an_expired_session_is_not_regenerated() -> None:
+    """A lifetime that ends between the look and the commit ends it: no cookie, and it is told."""
+    browser = Browser(Harness(lifetime=100))
+    browser.visit(put(k=1))
+    browser.harness.clock.advance(99)
+    exchange = browser.begin()
+    exchange.session["mine"] = 1
+    exchange.session.regenerate()
+    browser.harness.clock.advance(1)
+    assert exchange.finish().cookie is None
+    assert browser.harness.dropped() == [("gone", ("mine",))]
+
+
+def test_a_sign_in_over_an_expired_session_is_one_of_its_own() -> None:
+    """It takes nothing over that was there before `login()`."""
+    browser = Browser(Harness(lifetime=100))
+    browser.visit(put(k=1))
+    browser.harness.clock.advance(99)
+    exchange = browser.begin()
+    exchange.session["mine"] = 1
+    exchange.session.login("ann")
+    exchange.session["after"] = 1
+    browser.harness.clock.advance(1)
+    assert exchange.finish().sent is not None
+    assert browser.harness.dropped() == [("gone", ("mine",))]
+    assert browser.read() == {"after": 1}
+    assert browser.user() == "ann"
