@@ -153,7 +153,8 @@ class _Exchange:
                 "start_response() was called twice, the second time without exc_info"
             )
         self._status = status
-        self._headers = headers
+        # A copy: an application may keep the list, and a cookie in it would go to the next client.
+        self._headers = [*headers]
         return self._write_now
 
     def _write_now(self, data: bytes) -> None:
