@@ -365,7 +365,7 @@ def test_a_write_waits_for_a_lock_and_no_longer(
     for write in writes:
         with pytest.raises(StoreError, match="locked for 0.1 s"):
             write()
-    assert 0.5 <= time.monotonic() - begun < 2
+    assert 0.5 <= time.monotonic() - begun < 10
     assert store.get(KEY) == Stored(1, None, b"old"), "no writer blocks a read"
     raw.execute("ROLLBACK")
     assert store.update(KEY, b"new", version=1, expires_at=None) == Updated(2)

@@ -206,7 +206,7 @@ async def test_a_read_of_a_locked_file_is_an_error(path: Path) -> None:
         await store.get(KEY)
     with pytest.raises(StoreError, match="locked"):
         await store.entries("ann")
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 5
     raw.close()
     assert await store.get(KEY) is None
     await store.aclose()
