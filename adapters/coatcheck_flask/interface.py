@@ -151,7 +151,9 @@ def _unavailable(error: StoreError) -> Response:
 def _make_unavailable(response: Response, error: StoreError) -> None:
     """Turn the response into a 503 that leaves the client's cookie alone: nobody is signed out."""
     logger.error("the session store failed: %s", error, exc_info=error)
-    response.close()
+    close = getattr(response.response, "close", None)
+    if close is not None:
+        close()
     response.direct_passthrough = False
     response.headers.clear()
     response.status_code = 503
