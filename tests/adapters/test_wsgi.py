@@ -154,7 +154,7 @@ def test_the_id_is_beside_the_session() -> None:
 @pytest.mark.parametrize("shape", [list, tuple])
 def test_a_finished_body_is_handed_on_untouched(shape: Callable[[Iterable[bytes]], Any]) -> None:
     """The server may look at its length."""
-def test_a_finished_body_is_handed_on_untouched(shape: Callable[[Iterable[bytes]], Any]) -> None:
+    body: Iterable[bytes] = shape([b"a", b"b"])
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         get_session(environ)["a"] = 1
