@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
+from tests.core.bench import Bench, MakeBench
 from tests.core.harness import Browser, Harness, put
 
 
@@ -33,3 +36,26 @@ def session(browser: Browser) -> Session:
     browser.visit(put(name="Ann", cart=["tea"], nested={"a": {"b": [1]}}, n=1))
     browser.harness.store.take()
     return browser.begin().session
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Both event loops."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=["sync", "inline", "threads"])
+def make(request: pytest.FixtureRequest) -> MakeBench:
+    """Make benches of one kind."""
+
+    def make_bench(**options: Any) -> Bench:
+        return Bench(request.param, **options)
+
+    return make_bench
+
+
+@pytest.fixture
+def bench(make: MakeBench) -> Bench:
+    """A manager with the default options."""
+    return make()
