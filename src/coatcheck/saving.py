@@ -93,7 +93,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
             runtime.emit(RecordCorrupt(handle, str(error)))
             visit.lose("gone")
             return
-        slides = visit.renew or visit.expiry
+        slides = visit.expiry or (visit.renew and (changed or runtime.slides))
         expires_at = record.slide(now) if slides else held.expires_at
         outcome = await runtime.store.update(
             handle, runtime.pack(record), version=held.version, expires_at=expires_at

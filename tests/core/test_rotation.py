@@ -82,6 +82,19 @@ def test_where_nothing_slides_the_first_read_sends_it() -> None:
     assert old.store.take() == ["get"]
 
 
+def test_the_new_id_prolongs_no_session_that_does_not_slide() -> None:
+    """A session that ends some time after its last change ends then, whatever is sent."""
+    old = Harness(secret=OLD_SECRET, slide=False)
+    browser = Browser(old)
+    browser.visit(put(k=1))
+    before = old.stored(browser.id).expires_at
+    old.clock.advance(100)
+    browser.harness = old.twin(secret=SECRET, old_secrets=[OLD_SECRET], slide=False)
+    assert browser.visit().sent == browser.id
+    assert _signed_with(browser, SECRET)
+    assert browser.harness.stored(browser.id).expires_at == before
+
+
 def test_a_state_that_cannot_send_writes_nothing_for_it() -> None:
     """Where the new ID could not reach the client, a read stays a read."""
     old = Harness(secret=OLD_SECRET, expire=None)
