@@ -150,6 +150,7 @@ class BaseSession(SessionMapping):
         """Go on under a new ID, with data, user and times; the old ID is worth nothing."""
         visit = self._changing()
         self._needs_header(visit, "regenerate()")
+        visit.data()  # one that does not decode is anonymous, and no user's to be gone on with
         if visit.phase is Phase.NEW:
             visit.identity = None
         elif visit.phase is Phase.MUTE:
