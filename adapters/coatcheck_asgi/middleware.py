@@ -21,6 +21,7 @@ from coatcheck.response import finish_headers
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, SessionIDText
 from coatcheck.store.protocol import AsyncStore, Store
+from coatcheck.visit import Visit
 
 # Frameworks disagree about the types of scopes and messages: those of asgiref are TypedDicts, those
 # of Starlette any mappings. Applications of both kinds are welcome.
@@ -163,7 +164,8 @@ class _Exchange:
             self._failed = self._failed or not self._started
             raise
         finally:
-            await self._finish()
+            if (visit := visit_of(self._session)) is not None:
+                await self._finish(visit)
 
     async def receive(self) -> Any:
         """What the application of a WebSocket awaits messages with."""
@@ -184,7 +186,8 @@ class _Exchange:
         elif kind in _LAST or (kind in _WITH_BODY and self._completes(message)):
             if not self._started:
                 headers_left(self._session)  # a WebSocket is turned away
-            await self._commit()
+            if (visit := self._to_commit()) is not None:
+                await self._lifecycle.commit(visit, failed=self._failed)
         else:
             await self._keep_alive()
         try:
@@ -196,11 +199,12 @@ class _Exchange:
     async def _begin(self, message: Any) -> Any:
         """Commit before the headers leave; answer 503 instead, and raise, where the store fails."""
         self._failed = message.get("status", 101) >= 500
-        try:
-            await self._commit()
-        except StoreError as error:
-            await self._refuse(error)
-            raise
+        if (visit := self._to_commit()) is not None:
+            try:
+                await self._lifecycle.commit(visit, failed=self._failed)
+            except StoreError as error:
+                await self._refuse(error)
+                raise
         self._started = True
         self._headers = message.get("headers") or ()
         visit = visit_of(self._session)
@@ -229,21 +233,19 @@ class _Exchange:
         self._left = max(0, self._left - len(message.get("body", b"")))
         return self._left == 0
 
-    async def _commit(self) -> None:
+    def _to_commit(self) -> Visit | None:
+        """Return the visit if a commit would have anything to do."""
         visit = visit_of(self._session)
-        if visit is not None and not self._lifecycle.idle(visit):
-            await self._lifecycle.commit(visit, failed=self._failed)
+        return None if visit is None or self._lifecycle.idle(visit) else visit
 
     async def _keep_alive(self) -> None:
         visit = visit_of(self._session)
         if visit is not None and self._lifecycle.keeps_alive(visit):
             await self._lifecycle.keep_alive(visit)
 
-    async def _finish(self) -> None:
+    async def _finish(self, visit: Visit) -> None:
         """Save what changed since the last commit, then see to what has expired."""
-        visit, lifecycle = visit_of(self._session), self._lifecycle
-        if visit is None:
-            return
+        lifecycle = self._lifecycle
         visit.response_started = True
         if not lifecycle.idle(visit):
             await lifecycle.commit_late(visit, failed=self._failed)

@@ -65,7 +65,9 @@ class WSGIRequest:
     def path(self) -> str:
         path: str = self.native.get("PATH_INFO", "")
         # PEP 3333 carries the octets of UTF-8 as Latin-1.
-        return path if path.isascii() else path.encode("latin-1", "replace").decode(errors="replace")
+        return (
+            path if path.isascii() else path.encode("latin-1", "replace").decode(errors="replace")
+        )
 
     @property
     def client(self) -> str | None:
@@ -160,8 +162,9 @@ class ASGIHeaders:
         self.native = headers
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for name, value in self.native:
-            yield name.decode("latin-1"), value.decode("latin-1")
+        return iter(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.native]
+        )
 
     def add(self, name: str, value: str, /) -> None:
         self.native.append((name.lower().encode("latin-1"), value.encode("latin-1")))
