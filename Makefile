@@ -23,7 +23,7 @@ help: ## List what make can do here
 test: $(READY) ## Run the tests on all cores; ARGS go to pytest
 	@$(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
-demo: $(READY) ## Run the demonstration: one sign-in, three frameworks
+demo: $(READY) ## Run the demonstration: one sign-in, two frameworks
 	@$(BIN)/python examples/demo $(ARGS)
 
 demo-check: $(READY) ## Run the demonstration against itself, without a browser

@@ -102,7 +102,7 @@ class ASGIRequest:
     def path(self) -> str:
         path: str = self.native.get("path", "")
         root: str = self.native.get("root_path", "")
-        # Some servers leave the mount point in `path`, as the specification now asks; others do not.
+        # Some servers leave the mount point in `path`, as the specification now asks; some do not.
         mounted = root and (path == root or path.startswith(root.rstrip("/") + "/"))
         return path[len(root.rstrip("/")) :] if mounted else path
 
