@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from coatcheck.errors import CorruptRecord
-from coatcheck.events import RecordCorrupt
-from coatcheck.layout import unpack
-from coatcheck.record import Content, Record
+from coatcheck.record import Record
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import ADMISSION_GRACE
 from coatcheck.tombstone import look_up
@@ -22,7 +19,7 @@ async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Reco
     seen = {handle}
     while True:
         stored = await runtime.store.delete(handle, user_id=user_id)
-        content = _read(runtime, handle, stored.payload) if stored else None
+        content = runtime.read(handle, stored.payload) if stored else None
         if content is None or isinstance(content, Record):
             return content
         found = await look_up(runtime, content.successor)
@@ -42,11 +39,3 @@ async def heal(runtime: Runtime, user_id: str) -> None:
             found = await look_up(runtime, entry.key)
             if found is None or not isinstance(found[1], Record) or found[1].ended(now):
                 await index.forget(user_id, entry.key)
-
-
-def _read(runtime: Runtime, handle: str, payload: bytes) -> Content | None:
-    try:
-        return unpack(payload)
-    except CorruptRecord as error:
-        runtime.emit(RecordCorrupt(handle, str(error)))
-        return None

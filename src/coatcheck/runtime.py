@@ -18,10 +18,10 @@ from coatcheck import drivers
 from coatcheck.codecs import BinaryCodec, Codec, JSONCodec
 from coatcheck.config import SessionConfig
 from coatcheck.errors import ConfigurationError, CorruptRecord
-from coatcheck.events import Emitter
+from coatcheck.events import Emitter, RecordCorrupt
 from coatcheck.ids import IDSigner
 from coatcheck.keys import KeyRing
-from coatcheck.layout import pack
+from coatcheck.layout import pack, unpack
 from coatcheck.record import Content, Record
 from coatcheck.state import CookieState
 from coatcheck.state.protocol import State
@@ -163,6 +163,14 @@ class Runtime:
             call=drivers.call_now,
             shield=_unshielded,
         )
+
+    def read(self, handle: str, payload: bytes) -> Content | None:
+        """Return what a payload means; `None` for what is no record of ours, which is an event."""
+        try:
+            return unpack(payload)
+        except CorruptRecord as error:
+            self.emit(RecordCorrupt(handle, str(error)))
+            return None
 
     def codec_of(self, record: Record) -> Codec:
         """Return the codec that the record's data was written with; raises `CorruptRecord`."""

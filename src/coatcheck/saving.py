@@ -12,7 +12,6 @@ from typing import Any
 
 from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge
 from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
-from coatcheck.layout import unpack
 from coatcheck.record import Merged, Record, Tombstone, merge
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
@@ -157,11 +156,8 @@ def _note_saved(visit: Visit, saved: Held, before: Held, mine: bytes, now: float
 
 def _understand(visit: Visit, current: Stored) -> Held | None:
     """Read the record that came first; where it cannot be built on, the visit loses."""
-    runtime = visit.runtime
-    try:
-        content = unpack(current.payload)
-    except CorruptRecord as error:
-        runtime.emit(RecordCorrupt(handle_of(visit), str(error)))
+    content = visit.runtime.read(handle_of(visit), current.payload)
+    if content is None:
         visit.lose("gone")
         return None
     if isinstance(content, Tombstone):

@@ -20,10 +20,11 @@ from __future__ import annotations
 from typing import Final
 
 from coatcheck.ending import end_record, heal
-from coatcheck.errors import StoreError, TooManySessions
+from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
     KeyOverwritten,
+    RecordCorrupt,
     SessionCreated,
     SessionReplaced,
     SessionRevoked,
@@ -31,9 +32,9 @@ from coatcheck.events import (
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.record import TOMBSTONE_LIFE, Content, Record, Tombstone, difference, merge, restrict
 from coatcheck.runtime import Runtime
-from coatcheck.saving import amended, check_size, encode, save
+from coatcheck.saving import amended, check_size, encode, handle_of, save
 from coatcheck.store.protocol import Admitted, Conflict, Updated
-from coatcheck.tombstone import content_of, follow, tombstone_for
+from coatcheck.tombstone import follow, tombstone_for
 from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
 
 MAX_COLLISIONS: Final = 3
@@ -169,9 +170,7 @@ class _Succession:
         """Replace the old record by a tombstone; `False` where the new session ends here."""
         while self.old is not None and self.old_identity is not None:
             if self.old.record.ended(self.now):
-                if not await self._found_replaced(None):
-                    return False
-                continue
+                return await self._found_replaced(None)
             grave = tombstone_for(
                 self.old.record, self.old_identity, self.change.identity, self.now
             )
@@ -183,7 +182,9 @@ class _Succession:
             )
             if isinstance(outcome, Updated):
                 return True
-            content = content_of(outcome.current) if isinstance(outcome, Conflict) else None
+            content = None
+            if isinstance(outcome, Conflict):
+                content = self.runtime.read(self.old_identity.handle, outcome.current.payload)
             if isinstance(outcome, Conflict) and isinstance(content, Record):
                 self.old = Held(outcome.current.version, outcome.current.expires_at, content)
                 goes_on = await self._merge(content, self.change.keep)
@@ -200,22 +201,28 @@ class _Succession:
 
         `False` where the new session ends here.
         """
+        try:
+            data = self._merged(theirs, keep)
+        except CorruptRecord as error:
+            self.runtime.emit(RecordCorrupt(handle_of(self.visit), str(error)))
+            return await self._found_replaced(None)
+        check_size(self.runtime, data)
+        return await self._rewrite(self._first_record(data))
+
+    def _merged(self, theirs: Record, keep: frozenset[str] | None) -> bytes:
         runtime, visit, change = self.runtime, self.visit, self.change
         codec = runtime.codec
         kept = restrict(codec, runtime.data_of(theirs), keep)
         if visit.cleared:
-            data = self.mine
-        elif theirs.epoch != visit.epoch:
+            return self.mine
+        if theirs.epoch != visit.epoch:
             self._lose_what_came_before("cleared")
-            data = merge(codec, change.mark, self.mine, kept, {}).data
-        else:
-            base = restrict(codec, visit.base, change.keep)
-            merged = merge(codec, base, self.mine, kept, runtime.config.resolve)
-            for key in merged.overwritten:
-                runtime.emit(KeyOverwritten(change.identity.handle, key))
-            data = merged.data
-        check_size(runtime, data)
-        return await self._rewrite(self._first_record(data))
+            return merge(codec, change.mark, self.mine, kept, {}).data
+        base = restrict(codec, visit.base, change.keep)
+        merged = merge(codec, base, self.mine, kept, runtime.config.resolve)
+        for key in merged.overwritten:
+            runtime.emit(KeyOverwritten(change.identity.handle, key))
+        return merged.data
 
     async def _rewrite(self, record: Record) -> bool:
         """Update the new record, which nobody else knows; `False` where it was ended: revoked."""
@@ -299,12 +306,11 @@ class _Succession:
         await self._end_evicted()
 
     async def _end_evicted(self) -> None:
-        runtime = self.runtime
         for evicted in self.admission.evicted if self.admission else ():
             if self.old_identity is not None and evicted == self.old_identity.handle:
                 continue  # replaced: following it would end the new session
-            if await end_record(runtime, evicted, self.user_id) is not None:
-                runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
+            if await end_record(self.runtime, evicted, self.user_id) is not None:
+                self.runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
 
     async def _clean_up(self) -> None:
         """End what the new session evicted, and the index entry of what it replaced."""
@@ -319,8 +325,7 @@ class _Succession:
     def _complete(self) -> None:
         """Take over the new session, whose ID may leave now."""
         runtime, visit, change = self.runtime, self.visit, self.change
-        handle = change.identity.handle
-        old, old_identity = self.old, self.old_identity
+        handle, old, old_identity = change.identity.handle, self.old, self.old_identity
         _take_over(visit, change.identity, self.fresh, self.mine)
         if self.lost is not None:
             visit.drops.append(self.lost)

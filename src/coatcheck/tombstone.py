@@ -63,11 +63,3 @@ async def look_up(runtime: Runtime, handle: str) -> tuple[Stored, Content] | Non
     except CorruptRecord as error:
         runtime.emit(RecordCorrupt(handle, str(error)))
         return None
-
-
-def content_of(stored: Stored) -> Content | None:
-    """Return what the store handed out, understood; `None` for what is no record of ours."""
-    try:
-        return unpack(stored.payload)
-    except CorruptRecord:
-        return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from coatcheck.errors import SessionEnded, SessionTooLarge, StoreError
-from coatcheck.events import RecordCorrupt, SessionCreated, SessionReplaced
+from coatcheck.events import SessionCreated, SessionReplaced
 from coatcheck.record import TOMBSTONE_LIFE, Tombstone
 from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
@@ -360,26 +360,3 @@ def test_a_sign_in_over_an_expired_session_is_one_of_its_own() -> None:
     assert browser.harness.dropped() == [("gone", ("mine",))]
     assert browser.read() == {"after": 1}
     assert browser.user() == "ann"
-
-
-# What does not decode
-
-
-@each_ask
-def test_an_undecodable_session_lends_its_user_to_nobody(
-    harness: Harness, browser: Browser, ask: Callable[[Session], None]
-) -> None:
-    """It is anonymous from the event on: only a sign-in makes a session of it, a new one."""
-    browser.visit(sign_in("bob", k=1))
-    stored = harness.stored(browser.id)
-    unknown = harness.record(browser.id).with_data(b"?", 99)
-    harness.store.inner.update(
-        harness.identity(browser.id).handle,
-        harness.runtime.pack(unknown),
-        version=stored.version,
-        expires_at=stored.expires_at,
-    )
-    reply = browser.visit(ask, deliver=False)
-    assert len(harness.told(RecordCorrupt)) == 1
-    users = [harness.record(reply.sent).user_id] if reply.sent else []
-    assert users == (["ann"] if ask is ASKS[0] else [])
