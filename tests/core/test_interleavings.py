@@ -137,6 +137,18 @@ def test_sign_ins_at_once_stay_within_the_limit(limit: int, clients: tuple[int, 
         assert len(world.of_user("A")) == min(limit, wanted + 1), world.story()
 
 
+@each_start
+def test_no_sign_in_outlives_a_revocation_of_its_user(start: Start) -> None:
+    """Whom the index had admitted when the user was revoked is not signed in, created or not."""
+    world, revoked = World(start), 0
+    for _ in schedules(world, [LOGIN_A, REVOKE_USER]):
+        verbs = [call.verb for call in world.store.log]
+        if verbs.index("admit") < verbs.index("revoke"):
+            revoked += 1
+            assert world.of_user("A") == [], world.story()
+    assert revoked > 3
+
+
 def test_a_sign_in_that_fails_leaves_nobody_beside_the_limit() -> None:
     """Whom a sign-in evicted is not left alive and uncounted, where it comes to nothing."""
     world = World(SIGNED_IN, limit=2, clients=2)

@@ -547,6 +547,7 @@ def test_s_107_the_scheme_is_compared_without_case(scheme: str) -> None:
         f'Bearer "{A}"',
         f"Bearer{A}",
         f"Basic {A}",
+        f"Digest {A}",
         f"Bearer: {A}",
         "Bearer",
         "Bearer ",

@@ -332,6 +332,31 @@ async def test_a_row_of_wrong_types_is_corrupt(
         await store.update(KEY, b"new", version=7, expires_at=None)
 
 
+def spoil_half(path: Path) -> None:
+    """Overwrite the second half of the pages."""
+    content = path.read_bytes()
+    half = len(content) // 8192 * 4096
+    path.write_bytes(content[:half] + b"\xff" * (len(content) - half))
+
+
+async def test_damaged_pages_are_corrupt(path: Path) -> None:
+    """Pages overwritten with garbage are CorruptRecord from `get`, and StoreError elsewhere."""
+    store, keys = AsyncSQLiteStore(path), [f"{number:032x}" for number in range(100)]
+    for key in keys:
+        await store.create(key, bytes(500), expires_at=None, user_id=None)
+    await store.aclose()
+    spoil_half(path)
+    store, damaged = AsyncSQLiteStore(path), list[str]()
+    for key in keys:
+        try:
+            assert await store.get(key) == Stored(1, None, bytes(500))
+        except CorruptRecord:
+            damaged.append(key)
+    with pytest.raises(StoreError, match="malformed"):
+        await store.update(damaged[0], b"", version=1, expires_at=None)
+    await store.aclose()
+
+
 async def test_close(store: AsyncSQLiteStore, path: Path) -> None:
     """After `aclose`, which may be repeated, calls raise and nothing is left beside the file."""
     await store.create(KEY, b"payload", expires_at=None, user_id=None)

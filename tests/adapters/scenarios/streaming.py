@@ -263,6 +263,18 @@ def a_stream_with_a_length_is_saved_before_its_last_byte(site: Site) -> None:
 
 
 @scenario()
+def a_stream_with_a_length_is_not_completed_where_the_save_fails(site: Site) -> None:
+    """The client lacks the last byte, and so can see it."""
+    browser = site.browser()
+    browser.get(put(a=1))
+    chunks = ["12", writer(a=object()), "34"]
+    reply = browser.get(streaming(*chunks, headers=[("Content-Length", "5")]))
+    assert isinstance(reply.error, UnserializableValue)
+    assert reply.body == "12."
+    assert browser.get(look).body == "{'a': 1}"
+
+
+@scenario()
 def a_page_in_flight_with_a_stream_keeps_both_changes(site: Site) -> None:
     """The stream's are merged when it ends."""
     browser = site.browser()
