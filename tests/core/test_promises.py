@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
@@ -104,7 +105,7 @@ def test_2_parallel_threads_keep_all_keys(browser: Browser) -> None:
         for number in range(4):
             own.visit(put(**{f"key{thread}.{number}": number}))
 
-    at_once(*(lambda thread=thread: write(thread) for thread in range(8)))
+    at_once(*(partial(write, thread) for thread in range(8)))
     expected = {f"key{thread}.{number}": number for thread in range(8) for number in range(4)}
     assert browser.read() == {"base": 0} | expected
     assert harness.dropped() == []
@@ -170,14 +171,18 @@ def test_3_signing_out_wins_in_threads(harness: Harness) -> None:
         copies = [Browser(harness) for _ in range(4)]
         for copy in copies:
             copy.id = browser.id or ""
-        at_once(
-            lambda one=copies[0]: one.visit(put(one=1)),
-            lambda two=copies[1]: two.visit(lambda session: session.regenerate()),
-            lambda three=copies[2]: three.visit(lambda session: session.regenerate()),
-            lambda four=copies[3]: four.visit(lambda session: session.logout()),
-        )
+        acts = (put(one=1), _regenerate, _regenerate, _logout)
+        at_once(*(partial(copy.visit, act) for copy, act in zip(copies, acts, strict=True)))
         assert [handle for handle in harness.live() if _user_of(harness, handle) == "ann"] == []
         assert harness.store.inner.entries("ann") == []
+
+
+def _regenerate(session: Session) -> None:
+    session.regenerate()
+
+
+def _logout(session: Session) -> None:
+    session.logout()
 
 
 def _user_of(harness: Harness, handle: str) -> str | None:
@@ -194,7 +199,7 @@ def test_3_a_double_clicked_sign_in_is_one_session(harness: Harness) -> None:
         for click in clicks:
             click.id = browser.id or ""
         user = f"user{number}"
-        at_once(*(lambda click=click: click.visit(sign_in(user)) for click in clicks))
+        at_once(*(partial(click.visit, sign_in(user)) for click in clicks))
         assert len({click.id for click in clicks}) == 1
         assert [entry.key for entry in harness.store.inner.entries(user)] == [
             harness.identity(clicks[0].id).handle
@@ -206,7 +211,7 @@ def test_3_limits_hold_in_threads(harness: Harness) -> None:
     """Twenty sign-ins of one user at once: no more sessions than allowed, then or later."""
     capped = harness.twin(max_sessions_per_user=3)
     browsers = [Browser(capped) for _ in range(20)]
-    at_once(*(lambda one=one: one.visit(sign_in("ann")) for one in browsers))
+    at_once(*(partial(one.visit, sign_in("ann")) for one in browsers))
     assert 1 <= len(capped.live()) <= 3
     Browser(capped).visit(sign_in("ann"))
     assert 1 <= len(capped.live()) <= 3
