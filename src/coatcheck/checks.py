@@ -5,6 +5,7 @@ None of them shows a value that may be a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeVar, cast
@@ -18,6 +19,15 @@ Duration = float | timedelta | Literal["indefinite"] | None
 
 LONGEST: Final = 400 * 86_400.0
 """The longest finite timeout in seconds: browsers keep no cookie longer (RFC 6265bis, 5.5)."""
+
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]{1,64}")
+
+
+def namespace(name: str, value: object) -> str:
+    """Return a namespace: it becomes part of keys, patterns and names in engines (SEC-81)."""
+    if isinstance(value, str) and _NAMESPACE.fullmatch(value):
+        return value
+    raise wrong(name, "1 to 64 characters of A-Z a-z 0-9 : _ . -", value)
 
 
 def seconds(name: str, value: object, *, zero: bool = False) -> float:

@@ -11,7 +11,6 @@ The store is no part of it: adapters and managers take it beside the configurati
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
@@ -37,7 +36,6 @@ _SECRET_MISSING: Final = (
 _A_STATE: Final = (
     "a State, an object with extract, inject and clear such as HeaderState('X-Session')"
 )
-_NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]{1,64}")
 Resolver = Callable[[Any, Any, Any], Any]
 """Called as `f(base, mine, theirs)` where two requests changed one key; returns its new value."""
 
@@ -253,7 +251,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     checked: dict[str, Any] = {
         "secret": check("secret", _secret),
         "old_secrets": check("old_secrets", checks.listed, "['the former secret']"),
-        "namespace": check("namespace", _namespace),
+        "namespace": check("namespace", checks.namespace),
         "expire": check("expire", checks.seconds_or_never),
         "lifetime": check("lifetime", checks.seconds_or_never),
         "permanent_idle": check_if_given("permanent_idle", checks.seconds),
@@ -303,13 +301,6 @@ def _secret(name: str, value: Any) -> str | bytes:
     if isinstance(value, str | bytes) and value:
         return value
     raise ConfigurationError(f"{name} {_SECRET_MISSING}")
-
-
-def _namespace(name: str, value: Any) -> str:
-    # It becomes part of keys, names of tables and folders in stores.
-    if isinstance(value, str) and _NAMESPACE.fullmatch(value):
-        return value
-    raise checks.wrong(name, "1 to 64 characters of A-Z a-z 0-9 : _ . -", value)
 
 
 def _codec(name: str, value: Any) -> Any:

@@ -19,7 +19,7 @@ from functools import partial
 from hmac import compare_digest
 from typing import Final, NamedTuple, NoReturn
 
-from coatcheck.errors import ConfigurationError
+from coatcheck import checks
 from coatcheck.keys import Key, KeyRing
 
 VERSION: Final = 1
@@ -38,7 +38,6 @@ _BODY_SIZE: Final = _SIGNED_SIZE + MAC_SIZE
 _FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/!!")
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _matches_form: Final = re.compile(r"[A-Za-z0-9_-]{68}").fullmatch
-_NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]{1,64}")
 
 
 class Identity(NamedTuple):
@@ -70,10 +69,7 @@ class IDSigner:
     __slots__ = ("_by_prefix", "_current")
 
     def __init__(self, keys: KeyRing, namespace: str) -> None:
-        if not _NAMESPACE.fullmatch(namespace):
-            raise ConfigurationError(
-                f"namespace {namespace!r:.80} must be 1 to 64 of the characters A-Z a-z 0-9 : _ . -"
-            )
+        checks.namespace("namespace", namespace)
         self._current = _PreparedKey(keys.keys[0], namespace)
         self._by_prefix: dict[str, list[_PreparedKey]] = {}
         # Key ids have 16 bits, so two secrets of a ring may share one; then both are tried.
