@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
+from coatcheck.cookies import MAX_AGE_LIMIT
 from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge
 from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
 from coatcheck.record import Merged, Record, Tombstone, merge
@@ -17,11 +18,8 @@ from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
 from coatcheck.visit import Held, Visit
 
-DAY = 86400.0
-COOKIE_LIFE = 400 * DAY
-"""The longest Max-Age that browsers honour (RFC 6265bis, section 5.5), in seconds."""
-RENEW_COOKIE = 200 * DAY
-"""Where a session outlives that, its cookie is sent anew as each of these passes."""
+RENEW_COOKIE: Final = MAX_AGE_LIMIT / 2
+"""Where a session outlives its cookie, that is sent anew as each of these passes, in seconds."""
 
 
 def encode(runtime: Runtime, visit: Visit) -> bytes:
@@ -197,7 +195,7 @@ def cookie_life(record: Record, now: float) -> int | None:
     """Return the Max-Age of the session's cookie in seconds; `None`: until the browser closes."""
     if not record.persistent:
         return None
-    left = COOKIE_LIFE if record.deadline is None else min(COOKIE_LIFE, record.deadline - now)
+    left = MAX_AGE_LIMIT if record.deadline is None else min(MAX_AGE_LIMIT, record.deadline - now)
     return max(0, int(left))
 
 
@@ -207,9 +205,9 @@ def renews_cookie(before: Held, now: float) -> bool:
     Where nothing slides, the last activity is not known: then every save from that day on counts.
     """
     record = before.record
-    if record.deadline is not None and record.deadline - record.created_at <= COOKIE_LIFE:
+    if record.deadline is not None and record.deadline - record.created_at <= MAX_AGE_LIMIT:
         return False  # nearly every session
-    if record.deadline is not None and record.deadline - record.anchor <= COOKIE_LIFE:
+    if record.deadline is not None and record.deadline - record.anchor <= MAX_AGE_LIMIT:
         return False
     marks = (now - record.anchor) // RENEW_COOKIE
     if record.idle is None or before.expires_at is None:

@@ -168,18 +168,6 @@ class Visit:
         """Whether the view may differ from what was last saved."""
         return self.written or self.shared or self.cleared
 
-    @property
-    def pending(self) -> bool:
-        """Whether a commit has anything to do but to touch."""
-        return bool(
-            self.written
-            or self.shared
-            or self.cleared
-            or self.replacement
-            or self.endings
-            or self.expiry
-        )
-
     # How it changes
 
     def hold(self, held: Held) -> None:
