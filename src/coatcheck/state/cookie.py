@@ -40,6 +40,12 @@ _SERVER_SAYS_HTTP: Final = (
     " gunicorn --forwarded-allow-ips=ADDRESS (forwarded_allow_ips in its settings file). Or set the"
     " cookie option secure=True"
 )
+_RIVAL: Final = (
+    "an application further in has sent a session of its own in the cookie %r, which goes to the"
+    " client in the place of this one: let it find the session around it, by the environ or scope"
+    " that it is given (the ASGI scope belongs under 'asgi.scope', as a2wsgi has it), or name one"
+    " of the two cookies otherwise"
+)
 _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 
 
@@ -140,12 +146,29 @@ class CookieState:
         https = request.scheme in _SECURE_SCHEMES
         if request.client not in self._examined and not self._cookie.is_secure(https=https):
             self._examine(request)
-        headers.add("Set-Cookie", self._cookie.set(session_id, max_age=max_age, https=https))
+        self._send(headers, self._cookie.set(session_id, max_age=max_age, https=https))
 
     def clear(self, request: Request, headers: ResponseHeaders, /, *, carried: str | None) -> None:
         """Delete the cookie, with the same attributes that it was set with."""
         https = request.scheme in _SECURE_SCHEMES
-        headers.add("Set-Cookie", self._cookie.delete(https=https))
+        self._send(headers, self._cookie.delete(https=https))
+
+    def _send(self, headers: ResponseHeaders, cookie: str) -> None:
+        """Add the cookie, in the place of any other of its name (RFC 6265bis, 4.1.1)."""
+        head = f"{self._name}="
+        others = [
+            value for name, value in headers if len(name) == 10 and name.lower() == "set-cookie"
+        ]
+        rivals = [value for value in others if value.startswith(head)]
+        if any(has_form_of_id(rival[len(head) :].partition(";")[0]) for rival in rivals):
+            logger.warning(_RIVAL, self._name)
+        elif rivals:
+            headers.set("Set-Cookie", cookie)
+            for value in others:
+                if value not in rivals:
+                    headers.add("Set-Cookie", value)
+        else:
+            headers.add("Set-Cookie", cookie)
 
     def _examine(self, request: Request) -> None:
         """Look, once for each of a few hundred peers, whether the cookie goes out in the open."""
