@@ -69,7 +69,8 @@ class SessionMiddleware:
             return
         # The caller's scope stays as it is.
         inner: dict[str, Any] = {**scope}
-        if self.key in inner and session_around(inner, self.key, self.lifecycle.runtime):
+        if inner.get(self.key) is not None:
+            session_around(inner, self.key, self.lifecycle.runtime)  # or else it raises
             await self.app(scope, receive, send)
             return
         if self._excludes is not None and self._excludes(ASGIRequest(inner).path):
