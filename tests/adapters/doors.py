@@ -240,7 +240,7 @@ def reply_of(messages: list[Message], error: BaseException | None) -> Reply:
     for message in messages:
         if message["type"] == "http.response.start":
             reply.status = message["status"]
-            reply.headers = [(n.decode(), v.decode()) for n, v in message["headers"]]
+            reply.headers = [(n.decode(), v.decode()) for n, v in message.get("headers", ())]
         elif message["type"] == "http.response.body":
             reply.body += message.get("body", b"").decode()
     return reply
