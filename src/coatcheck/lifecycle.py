@@ -47,11 +47,10 @@ from coatcheck.layout import unpack
 from coatcheck.record import Tombstone, merge, restrict
 from coatcheck.runtime import Runtime
 from coatcheck.saving import save, touch
+from coatcheck.state.candidates import MOST_CANDIDATES
 from coatcheck.succession import begin, replace
 from coatcheck.visit import Held, Phase, Visit
 
-MAX_CANDIDATES: Final = 8
-"""More candidates than this cost no signature check at all (SEC-62)."""
 PURGE_INTERVAL: Final = 600.0
 """Seconds between two purges."""
 PURGE_BATCH: Final = 1000
@@ -75,7 +74,7 @@ class Lifecycle:
         if not candidates:
             return
         visit.carried = candidates[0]
-        if len(candidates) > MAX_CANDIDATES:
+        if len(candidates) > MOST_CANDIDATES:
             runtime.emit(IDRejected("too-many"))
             return
         verify = runtime.signer.verify
