@@ -207,6 +207,11 @@ class Lifecycle:
             await self.runtime.shield(self._commit_or_tell(visit, failed=failed))
         except TimeoutError:
             self._tell_late(visit)
+        except BaseException:
+            # A loop that ends cancels all tasks, that of the shield among them. What it has saved
+            # is not pending any more.
+            self._tell_late(visit)
+            raise
 
     async def _commit_or_tell(self, visit: Visit, *, failed: bool) -> None:
         try:
