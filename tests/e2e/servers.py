@@ -114,7 +114,7 @@ class Server:
             cwd=ROOT,
             env={
                 **os.environ,
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONWARNINGS": "default",
                 "E2E_FOLDER": str(self.folder),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sqlite3
 import threading
@@ -105,3 +106,16 @@ def test_out_of_patience(name: str, tmp_path: Path) -> None:
         saved = ["begun", "first sent"] if name == "uvicorn" else ["first sent"]
         for mount, (visitor, _) in streams.items():
             assert visitor.stored in [{"a": "1", "waited": value} for value in saved], mount
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Where an event loop ends and cancels all, the save included, that is told."""
+    kind = KINDS["uvicorn"].with_arguments("--timeout-graceful-shutdown", "0")
+    with Server(kind, tmp_path) as server:
+        with held_streams(server, "never") as streams:
+            server.process.send_signal(signal.SIGINT)
+            server.wait()
+        for visitor, _ in streams.values():
+            if visitor.stored != {"a": "1", "waited": "first sent"}:
+                assert visitor.stored == {"a": "1", "waited": "begun"}
+                assert visitor.told() == (("waited",), "late")
