@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from shutil import rmtree
 
 import pytest
 
 from tests.e2e import views
-from tests.e2e.servers import WSGI, Server
+from tests.e2e.outages import broken_store
+from tests.e2e.servers import WSGI
 from tests.e2e.visitors import Visitor
 
 
@@ -149,7 +146,7 @@ def test_outage(visitor: Visitor) -> None:
     """While the store is broken there are 503s, and nobody is signed out by that."""
     visitor.get("put", a="1")
     visitor.get("log_in", user="ada")
-    with broken_store(visitor.server, visitor.mount):
+    with broken_store(visitor.server.folder, visitor.mount):
         for view in ("show", "put", "log_in", "own_cookies"):
             response = visitor.get(view, user="bob")
             assert response.status_code == 503
@@ -163,33 +160,3 @@ def test_outage(visitor: Visitor) -> None:
             assert stranger.session_id is None
     shown = visitor.show()
     assert (shown["data"], shown["user"]) == ({"a": "1"}, "ada")
-
-
-@contextmanager
-def broken_store(server: Server, mount: str) -> Generator[None]:
-    """Break the store of a mount, for all processes at once, and mend it again."""
-    if mount == "files":
-        # The store holds its folders open, so they must go and be empty.
-        gone = server.folder / "gone"
-        (server.folder / "sessions").rename(gone)
-        shards = [path for path in gone.glob("*/*/*") if path.is_dir()]
-        for path in shards:
-            path.rename(path.with_suffix(".away"))
-        try:
-            yield
-        finally:
-            for path in shards:
-                rmtree(path, ignore_errors=True)  # a create may have begun there
-                path.with_suffix(".away").rename(path)
-            gone.rename(server.folder / "sessions")
-        return
-    with closing(sqlite3.connect(server.folder / "sessions.db")) as database:
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-        names = [name for (name,) in database.execute(query)]
-        for name in names:
-            database.execute(f"ALTER TABLE {name} RENAME TO hidden_{name}")
-        try:
-            yield
-        finally:
-            for name in names:
-                database.execute(f"ALTER TABLE hidden_{name} RENAME TO {name}")

@@ -6,8 +6,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from tests.e2e.outages import broken_store
 from tests.e2e.servers import ASGI
-from tests.e2e.test_pages import broken_store
 from tests.e2e.visitors import Visitor, eventually
 
 on_asgi = pytest.mark.parametrize("server", ASGI, indirect=True)
@@ -135,7 +135,7 @@ def test_ended_meanwhile(visitor: Visitor) -> None:
 def test_outage(visitor: Visitor) -> None:
     """While the store is broken the handshake is answered with 503."""
     visitor.get("put", a="1")
-    with broken_store(visitor.server, visitor.mount):
+    with broken_store(visitor.server.folder, visitor.mount):
         with pytest.raises(InvalidStatus) as refusal:
             visitor.websocket(connected="yes")
         assert refusal.value.response.status_code == 503

@@ -26,7 +26,10 @@ class Visitor:
         self.mount = mount
         self.cookie = "files" if mount == "files" else "session"
         self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{server.port}/{mount}/", timeout=PATIENCE, verify=_NO_TLS
+            base_url=f"http://127.0.0.1:{server.port}/{mount}/",
+            timeout=PATIENCE,
+            verify=_NO_TLS,
+            trust_env=False,  # no proxy
         )
 
     def __enter__(self) -> Visitor:
@@ -76,7 +79,7 @@ class Visitor:
 
     def begin(self, view: str, *, version: str = "1.1", **query: str) -> socket.socket:
         """Send a request on a connection of its own; return the socket, with nothing read."""
-        opened = socket.create_connection(("127.0.0.1", self.server.port), PATIENCE)
+        opened = self._connect()
         target = f"/{self.mount}/{view}?{urlencode(query)}"
         opened.sendall(
             f"GET {target} HTTP/{version}\r\nHost: localhost\r\n"
@@ -92,8 +95,11 @@ class Visitor:
             open_timeout=PATIENCE,
             close_timeout=PATIENCE,
             compression=None,
-            proxy=None,
+            sock=self._connect(),  # which no proxy gets at
         )
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.server.port), PATIENCE)
 
 
 def receive_until(opened: socket.socket, text: bytes) -> bytes:
