@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from coatcheck import ConfigurationError, SessionNotLoaded, StoreError
+from coatcheck import ConfigurationError, SessionNotLoaded, StoreError, drivers
 from coatcheck.clock import system_clock
 from coatcheck.events import ChangesDropped, Event
 from coatcheck.store import AsyncSQLiteStore, MemoryStore
@@ -296,7 +298,7 @@ async def test_a_request_that_is_cancelled_before_its_response_keeps_nothing() -
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_final_save_that_hangs_is_given_up(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_final_save_that_hangs_is_given_up(backend: str) -> None:
     """After 5 s, and told; here the clock of the loop is not waited for."""
     events: list[Event] = []
     memory = MemoryStore()
@@ -331,15 +333,10 @@ def test_a_final_save_that_hangs_is_given_up(backend: str, monkeypatch: pytest.M
 
     async def main() -> None:
         middleware, cookie = await started(app, store=Hanging(), on_event=events.append)
+        middleware.lifecycle.runtime.shield = partial(drivers.shield, seconds=0.01)
         assert (await play(middleware, scope(cookie), [BODY]))[1] is None
 
-    move_on_after = anyio.move_on_after
-
-    def at_once(delay: float, *, shield: bool) -> anyio.CancelScope:
-        assert (delay, shield) == (5.0, True)
-        return move_on_after(0.01, shield=True)
-
-    monkeypatch.setattr(anyio, "move_on_after", at_once)
+    assert signature(drivers.shield).parameters["seconds"].default == 5.0
     anyio.run(main, backend=backend)
     assert [(e.reason, e.keys) for e in events if isinstance(e, ChangesDropped)] == [
         ("late", ("n",))

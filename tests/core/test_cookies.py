@@ -189,12 +189,12 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 
 def seconds_for(header: str) -> float:
-    """Return the best of five readings."""
+    """Return the best of five readings, in processor time: the machine may have other work."""
     best = float("inf")
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         read_cookies(header, "session")
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.thread_time() - begun)
     return best
 
 
@@ -204,7 +204,7 @@ def test_sec_61_reading_is_linear(kind: str) -> None:
     make = HOSTILE[kind]
     assert seconds_for(make(200_000)) < 0.05
     ratios: list[float] = []
-    for _ in range(5):
+    for _ in range(10):
         small, large = seconds_for(make(32_768)), seconds_for(make(65_536))
         # Below 50 us the clock and the machine decide.
         ratios.append(large / small if large > 50e-6 else 1)

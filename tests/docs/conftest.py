@@ -12,7 +12,8 @@ from tests.docs.snippets import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """An empty folder, which is the working directory."""
+    """An empty folder, which is the working directory, in a process that was told nothing yet."""
+    monkeypatch.setattr("coatcheck.store.keyvalue._warned", False)
     space = Workspace(tmp_path, monkeypatch)
     yield space
     space.close()

@@ -303,8 +303,8 @@ def _checked(keyvalue: Any) -> Any:
         _warned = True
         warnings.warn(
             f"sessions in a {type(keyvalue).__name__} are safe from lost changes within one process"
-            " only, and there is no list of a user's sessions, no purge and no scan: use SQLite,"
-            " Redis or SQL where that matters",
+            " only, and there is no list of a user's sessions, no purge and no scan: use another"
+            " store, such as sqlite:///sessions.db, where that matters",
             UserWarning,
             stacklevel=3,
         )
