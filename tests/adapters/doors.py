@@ -210,15 +210,16 @@ class FlaskSite(_WSGISite):
 
 def scope_of(request: Request) -> Message:
     """Return the scope of a request, as a server makes it."""
+    path, _, query = request.path.partition("?")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": request.method,
         "scheme": "https" if request.https else "http",
-        "path": unquote(request.path),
-        "raw_path": request.path.encode(),
-        "query_string": b"",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [
             (b"host", b"www.example.org"),

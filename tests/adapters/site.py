@@ -160,6 +160,8 @@ class Site(ABC):
         self.clock = ManualClock() if twin is None else twin.clock
         self.tap = Tap(make_store(kind, folder, self.clock)) if twin is None else twin.tap
         self.events: list[Event] = []
+        self.issued: list[str] = []
+        """Every ID that a response sent."""
         defaults: Options = {
             "secret": SECRET,
             "clock": self.clock,
@@ -278,6 +280,8 @@ class Browser:
             Request(view, headers=headers, https=self.page.https, **request)
         )
         cookie = reply.cookie
+        if reply.sent:
+            self.site.issued.append(reply.sent)
         if cookie is not None and not self.jar.receive(cookie, self.page):
             raise AssertionError(f"the browser refused {cookie}")
         return reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,17 @@ PLAYS = [
 
 
 @pytest.mark.parametrize(("door", "kind", "scenario"), PLAYS)
-def test_a_scenario_comes_true(door: str, kind: str, scenario: Scenario, tmp_path: Path) -> None:
-    """What is promised is promised behind every adapter and on every store."""
+def test_a_scenario_comes_true(
+    door: str,
+    kind: str,
+    scenario: Scenario,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is promised is promised behind every adapter, on every store; and no log has an ID."""
+    caplog.set_level(logging.DEBUG, "coatcheck")
     with DOORS[door](kind, tmp_path, **scenario.options) as site:
         scenario.play(site)
+    told = f"{caplog.text} {site.events} {site.options}"
+    assert not [session_id for session_id in site.issued if session_id in told]
+    assert all(event_name in told for event_name in {type(e).__name__ for e in site.events})
