@@ -1,22 +1,31 @@
-"""The mutations: each breaks one promise, and names the tests that must notice."""
+"""The mutations: each breaks something on purpose, and names the tests that must notice."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
+from tests.prove import adapters, codecs, promises, stores, travel
+from tests.prove.mutation import Mutation as Mutation
 
-class Mutation(NamedTuple):
-    """One way to break the code."""
-
-    name: str
-    """What is broken, beginning with the promise or the store: `"3: ..."`, `"sqlite: ..."`."""
-    file: str
-    old: str
-    """Text that stands exactly once in the file ..."""
-    new: str
-    """... and what takes its place."""
-    tests: tuple[str, ...]
-    """The tests, as pytest names them, of which at least one must fail."""
-
-
-MUTATIONS: tuple[Mutation, ...] = ()
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    *promises.MUTATIONS,
+    *stores.MUTATIONS,
+    *travel.MUTATIONS,
+    *codecs.MUTATIONS,
+    *adapters.MUTATIONS,
+)
+LEAST: Final[Mapping[str, int]] = {
+    **dict.fromkeys("1234567", 2),
+    **dict.fromkeys(("memory", "file", "sqlite", "async-sqlite", "keyvalue"), 1),
+    "index": 2,
+    "cookies": 2,
+    **dict.fromkeys(
+        ("cookie state", "header state", "bearer state", "callback state", "first-of state"), 1
+    ),
+    "codec": 2,
+    **dict.fromkeys(("wsgi", "flask", "asgi"), 4),
+    "nesting": 1,
+    "response": 2,
+}
+"""All that must be broken, and in how many ways at least."""
