@@ -172,7 +172,9 @@ class _Exchange:
         """What the application of a WebSocket awaits messages with."""
         message = await self._receive()
         if message["type"] == "websocket.receive":
-            await self._keep_alive()
+            visit = visit_of(self._session)
+            if visit is not None and self._lifecycle.keeps_alive(visit):
+                await self._lifecycle.keep_alive(visit)
         elif message["type"] == "websocket.disconnect":
             self._client_left = True
         return message
@@ -181,43 +183,45 @@ class _Exchange:
         """What the application sends messages with."""
         if self._refused:
             raise StoreError("this response was replaced by a 503, for the session store failed")
-        kind = message["type"]
+        kind, visit = message["type"], visit_of(self._session)
         if kind in _WITH_HEADERS:
-            message = await self._begin(message)
+            self._failed = message.get("status", 101) >= 500
+            if visit is None:
+                headers_left(self._session)
+            else:
+                message = await self._begin(visit, message)
+            self._started = True
+            self._headers = message.get("headers") or ()
         elif kind in _LAST or (kind in _WITH_BODY and self._completes(message)):
-            if not self._started:
-                headers_left(self._session)  # a WebSocket is turned away
-            if (visit := self._to_commit()) is not None:
-                await self._lifecycle.commit(visit, failed=self._failed)
-        else:
-            await self._keep_alive()
+            if visit is not None:
+                visit.response_started = True  # also where a WebSocket is turned away
+                if not self._lifecycle.idle(visit):
+                    await self._lifecycle.commit(visit, failed=self._failed)
+        elif visit is not None and self._lifecycle.keeps_alive(visit):
+            await self._lifecycle.keep_alive(visit)
         try:
             await self._send(message)
         except OSError:
             self._client_left = True
             raise
 
-    async def _begin(self, message: Any) -> Any:
+    async def _begin(self, visit: Visit, message: Any) -> Any:
         """Commit before the headers leave; answer 503 instead, and raise, where the store fails."""
-        self._failed = message.get("status", 101) >= 500
-        if (visit := self._to_commit()) is not None:
+        if not self._lifecycle.idle(visit):
             try:
                 await self._lifecycle.commit(visit, failed=self._failed)
             except StoreError as error:
                 await self._refuse(error)
                 raise
-        self._started = True
-        self._headers = message.get("headers") or ()
-        visit = visit_of(self._session)
-        if visit is None:
-            headers_left(self._session)
-            return message
         headers: list[tuple[bytes, bytes]] = [*(message.get("headers") or ())]
         finish_headers(visit, ASGIHeaders(headers))
         return {**message, "headers": headers}
 
     def _completes(self, message: Any) -> bool:
-        """Say whether the client can know after this message that the body is complete."""
+        """Say whether the client can know after this message that the body is complete.
+
+        A length that is not fulfilled, or exceeded, is the server's to deal with.
+        """
         if not message.get("more_body", False):
             return True
         if self._left is None:
@@ -233,16 +237,6 @@ class _Exchange:
             return False
         self._left = max(0, self._left - len(message.get("body", b"")))
         return self._left == 0
-
-    def _to_commit(self) -> Visit | None:
-        """Return the visit if a commit would have anything to do."""
-        visit = visit_of(self._session)
-        return None if visit is None or self._lifecycle.idle(visit) else visit
-
-    async def _keep_alive(self) -> None:
-        visit = visit_of(self._session)
-        if visit is not None and self._lifecycle.keeps_alive(visit):
-            await self._lifecycle.keep_alive(visit)
 
     async def _finish(self, visit: Visit) -> None:
         """Save what changed since the last commit, then see to what has expired."""

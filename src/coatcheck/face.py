@@ -121,9 +121,9 @@ def share(session: Face, outer: Face) -> None:
 def headers_left(session: Face) -> None:
     """Take note that the response's headers are gone, looked at or not; for adapters."""
     session._headers_left = True  # pyright: ignore[reportPrivateUsage]
-    for visit in (session._visit, session._prepared):  # pyright: ignore[reportPrivateUsage]
-        if visit is not None:
-            visit.response_started = True
+    visit = session._visit or session._prepared  # pyright: ignore[reportPrivateUsage]
+    if visit is not None:
+        visit.response_started = True
 
 
 def do_not_renew(session: Face) -> None:
