@@ -250,6 +250,9 @@ async def test_an_application_cannot_go_on_after_the_503() -> None:
     assert (sent[0]["status"], error) == (503, None)
     assert len(raised) == 3
     assert "503" in raised[-1]
+    middleware.app = writing
+    sent, _ = await play(middleware, scope(cookie), [BODY])
+    assert sent[-1]["body"] == b"2"  # what was answered with a 503 was not saved afterwards
 
 
 async def test_a_cancelled_stream_is_still_saved(tmp_path: Path) -> None:
@@ -358,6 +361,61 @@ async def test_an_error_after_the_client_left_is_no_failure() -> None:
     middleware.app = writing
     sent, _ = await play(middleware, scope(cookie), [BODY])
     assert sent[-1]["body"] == b"11"
+
+
+async def test_an_application_may_return_without_a_response() -> None:
+    """Then no ID can leave, and nothing new is stored; what exists is saved."""
+    events: list[Event] = []
+    tap = Tap(MemoryStore())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["session"]["n"] = 5
+
+    middleware, cookie = await started(app, store=tap.store, on_event=events.append)
+    tap.take()
+    await play(middleware, scope(), [BODY])
+    assert tap.take() == []
+    assert [e.reason for e in events if isinstance(e, ChangesDropped)] == ["late"]
+    await play(middleware, scope(cookie), [BODY])
+    assert tap.take() == ["get", "update"]
+
+
+async def test_a_stream_of_known_length_is_saved_before_its_last_byte() -> None:
+    """Whatever comes after that byte; a length that is wrong changes nothing else."""
+    order: list[str] = []
+    tap = Tap(MemoryStore())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"Content-Length", length)]
+        await send({**START, "headers": headers})
+        scope["session"]["n"] = length
+        for chunk in (b"ab", b"cd", b"ef"):
+            await send({**END, "body": chunk, "more_body": True})
+        await send(END)
+
+    async def send(message: Message) -> None:
+        order.extend([*tap.take(), message.get("body", b"-").decode()])
+
+    for length, expected in (
+        (b"6", ["-", "get", "ab", "cd", "update", "ef", ""]),
+        (b"4", ["-", "get", "ab", "update", "cd", "ef", ""]),
+        (b"9", ["-", "get", "ab", "cd", "ef", "update", ""]),
+        (b"x", ["-", "get", "ab", "cd", "ef", "update", ""]),
+    ):
+        middleware, cookie = await started(app, store=tap.store)
+        tap.take()
+        order.clear()
+        await middleware(scope(cookie), None, send)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        assert order == expected, length
+
+
+async def test_several_workers_without_a_store_are_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their memories cannot see each other."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with pytest.warns(UserWarning, match=r"store='sqlite:///sessions\.db'") as caught:
+        SessionMiddleware(writing, secret=SECRET)
+    assert caught[0].filename == __file__
+    SessionMiddleware(writing, secret=SECRET, store="memory://")
 
 
 def test_bad_options_are_said_at_once() -> None:

@@ -271,6 +271,14 @@ def test_an_unchanged_configuration_is_not_read_again(monkeypatch: pytest.Monkey
     assert len(reads) == 1
 
 
+def test_several_workers_without_a_store_are_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their memories cannot see each other."""
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "-w 4")
+    with pytest.warns(UserWarning, match="several worker processes"):
+        Coatcheck(application())
+    Coatcheck(application(SESSION_STORE="memory://"))
+
+
 def test_another_interface_may_take_over() -> None:
     """An extension that is set up a second time, with another store, is what counts."""
     app = application()
