@@ -23,6 +23,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}.py::test_the_same_in_every_process",),
     ),
     Mutation(
+        "codec: a set that needs care is written in the order that it happens to have",
+        f"{_CODECS}/lowering.py",
+        "            items.sort(key=self._dump)\n",
+        "",
+        (f"{_TESTS}.py::test_the_same_in_every_process",),
+    ),
+    Mutation(
         "codec: what comes back as another type is written",
         f"{_CODECS}/binary.py",
         "elif kind is not markup_type():\n            return False",

@@ -95,7 +95,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         '        if not isinstance(outcome, Conflict):\n            visit.lose("gone")\n',
         "        if not isinstance(outcome, Conflict):\n"
         "            late = runtime.pack(record)\n"
-        "            await runtime.store.create(handle, late, expires_at=None, user_id=None)\n",
+        "            await runtime.store.create(handle, late, expires_at=None, user_id=None)\n"
+        '            visit.lose("gone")\n',
         (f"{_TEST}_ending.py::test_no_late_request_brings_it_back",),
     ),
     Mutation(

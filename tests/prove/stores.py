@@ -225,8 +225,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "keyvalue: nobody is kept from a key that another is at",
         _KEYVALUE,
-        "while _held.setdefault(name, mine) is not mine:",
-        "while _held.setdefault(name, mine) is None:",
+        "        while _held.setdefault(name, mine) is not mine:\n            await self._wait()\n"
+        "        try:\n            yield\n        finally:\n            del _held[name]\n",
+        "        yield\n",
         (
             f"{_TESTS}/test_keyvalue.py::test_two_stores_over_one_object",
             f"{_TESTS}/test_keyvalue.py::test_tasks_on_one_key_take_turns",
