@@ -17,7 +17,7 @@ from coatcheck.lifecycle import Lifecycle
 from coatcheck.nesting import session_around
 from coatcheck.options import Options
 from coatcheck.request import ASGIHeaders, ASGIRequest
-from coatcheck.response import finish_headers
+from coatcheck.response import UNAVAILABLE, finish_headers
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, SessionIDText
 from coatcheck.store.protocol import AsyncStore, Store
@@ -30,7 +30,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 
 _KEY: Final = "coatcheck.session"
-_UNAVAILABLE: Final = b"The session store is out of reach. Please try again.\n"
 
 
 class SessionMiddleware:
@@ -257,13 +256,14 @@ class _Exchange:
                 await self._send({"type": "websocket.close", "code": 1013, "reason": ""})
                 return
             prefix = "websocket.http"
+        body = UNAVAILABLE.encode()
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(_UNAVAILABLE)),
+            (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
         ]
         await self._send({"type": f"{prefix}.response.start", "status": 503, "headers": headers})
-        await self._send({"type": f"{prefix}.response.body", "body": _UNAVAILABLE})
+        await self._send({"type": f"{prefix}.response.body", "body": body})
 
 
 def _is_store_error(error: Exception) -> bool:

@@ -19,7 +19,7 @@ from coatcheck.lifecycle import Lifecycle
 from coatcheck.nesting import session_around
 from coatcheck.options import Options
 from coatcheck.request import WSGIRequest
-from coatcheck.response import finish_headers
+from coatcheck.response import UNAVAILABLE, finish_headers
 from coatcheck.runtime import AnyStore, Runtime
 from coatcheck.settings import store_from_mapping
 from coatcheck.store.protocol import Store
@@ -159,4 +159,4 @@ def _make_unavailable(response: Response, error: StoreError) -> None:
     response.status_code = 503
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
     response.headers["Cache-Control"] = "no-store"
-    response.set_data("The session store is out of reach. Please try again.\n")
+    response.set_data(UNAVAILABLE)

@@ -20,7 +20,7 @@ from coatcheck.lifecycle import Lifecycle
 from coatcheck.nesting import session_around
 from coatcheck.options import Options
 from coatcheck.request import WSGIHeaders, WSGIRequest
-from coatcheck.response import finish_headers
+from coatcheck.response import UNAVAILABLE, finish_headers
 from coatcheck.runtime import Runtime
 from coatcheck.session import Session, SessionIDText
 from coatcheck.store.protocol import Store
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 _KEY: Final = "coatcheck.session"
-_UNAVAILABLE: Final = b"The session store is out of reach. Please try again.\n"
 
 
 class SessionMiddleware:
@@ -211,14 +210,15 @@ class _Exchange:
         if self.lifecycle is None or self._started or not isinstance(error, StoreError):
             raise error
         logger.error("the session store failed: %s", error, exc_info=error)
+        body = UNAVAILABLE.encode()
         headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(_UNAVAILABLE))),
+            ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
         ]
         self._started = True
         self._start_response("503 Service Unavailable", headers)
-        return [_UNAVAILABLE]
+        return [body]
 
     def finish(self) -> None:
         """Save what was not saved yet, where no header and no error can reach the client."""

@@ -13,6 +13,8 @@ from coatcheck.request import ResponseHeaders
 from coatcheck.saving import cookie_life
 from coatcheck.visit import Phase, Visit
 
+UNAVAILABLE: Final = "The session store is out of reach. Please try again.\n"
+"""What a client is told where the store is broken, with status 503: nothing of what is broken."""
 _PRIVATE: Final = {"private": "private, no-cache", "no-store": "no-store"}
 
 
