@@ -132,6 +132,19 @@ def test_times_pass_a_clear(browser: Browser) -> None:
     assert browser.harness.dropped() == [("cleared", ("late",))]
 
 
+def test_saving_times_takes_no_note_of_a_clear(browser: Browser) -> None:
+    """After a save of times alone, data from before the clear is dropped as it was to be."""
+    browser.visit(put(k=1))
+    slow = browser.begin()
+    slow.session.set_expiry(idle=99)
+    browser.visit(lambda session: session.clear())
+    slow.session.save()
+    slow.session["late"] = 1
+    slow.finish()
+    assert browser.saved() == {}
+    assert browser.harness.dropped() == [("cleared", ("late",))]
+
+
 def test_a_reader_is_told_nothing(browser: Browser) -> None:
     """A request that changed nothing loses nothing to a clear."""
     browser.visit(put(cart=["tea"]))

@@ -151,6 +151,16 @@ def test_changes_while_the_body_streams_are_saved(browser: Browser) -> None:
     assert browser.saved() == {"k": 2, "cart": ["tea"]}
 
 
+def test_a_new_session_whose_headers_left_without_it_is_told(browser: Browser) -> None:
+    """Where no commit came before the headers, no record is begun whose ID nobody gets."""
+    exchange = browser.begin()
+    exchange.session["k"] = 1
+    exchange.visit.response_started = True
+    exchange.close()
+    assert browser.harness.store.take() == []
+    assert browser.harness.dropped() == [("late", ("k",))]
+
+
 def test_what_fails_at_the_end_is_an_event(browser: Browser) -> None:
     """Where nobody can be reached any more, errors become events."""
     browser.visit(put(k=1))

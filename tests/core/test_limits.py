@@ -58,7 +58,7 @@ async def test_signing_in_again_needs_no_room(make: MakeBench) -> None:
 
 async def test_dead_entries_are_healed(make: MakeBench) -> None:
     """What a crash left in the index, or what is past its lifetime, stands in nobody's way."""
-    bench = make(max_sessions_per_user=2, evict="refuse", expire=None, lifetime=1000)
+    bench = make(max_sessions_per_user=2, evict="refuse", expire=3600, lifetime=1000)
     index = bench.store.inner
     index.admit("ann", "0" * 32, limit=None, evict=False)
     await bench("create", "ann")

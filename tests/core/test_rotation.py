@@ -48,6 +48,20 @@ def test_an_id_under_an_old_secret_still_opens(rotated: Browser) -> None:
     assert _signed_with(rotated, OLD_SECRET)
 
 
+def test_old_and_new_spelling_of_one_id_are_one(rotated: Browser) -> None:
+    """A browser that holds the same session under both secrets is not ambiguous."""
+    old = rotated.id or ""
+    rotated.harness.clock.advance(100)
+    rotated.visit()
+    new = rotated.id or ""
+    assert old != new
+    rotated.harness.store.take()
+    for first, second in ((old, new), (new, old)):
+        exchange = rotated.begin(f"session={first}; session={second}")
+        assert exchange.session.user_id == "ann"
+    assert rotated.harness.store.take() == ["get", "get"]
+
+
 @pytest.mark.parametrize("how", ["touch", "save"])
 def test_the_next_touch_or_save_sends_it_under_the_new_secret(rotated: Browser, how: str) -> None:
     """The same session, handle and secret, signed anew, and once."""

@@ -63,6 +63,20 @@ def test_a_held_value_may_change_after_a_save(browser: Browser) -> None:
     assert browser.saved() == {"cart": ["tea", "milk", "bread", "salt"]}
 
 
+def test_a_value_put_in_by_update_may_change_after_a_save(browser: Browser) -> None:
+    """So is an object that `update` or `setdefault` put in."""
+    one: list[int] = []
+    two: list[int] = []
+    exchange = browser.begin()
+    exchange.session.update(one=one)
+    exchange.session.setdefault("two", two)
+    exchange.finish()
+    one.append(1)
+    two.append(2)
+    exchange.close()
+    assert browser.saved() == {"one": [1], "two": [2]}
+
+
 def test_a_held_value_may_change_after_a_conflict(browser: Browser) -> None:
     """A merge into the stored record leaves the application's objects alone."""
     browser.visit(put(cart=["tea"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
@@ -179,18 +180,22 @@ class _Contended(MemoryStore):
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
     ) -> UpdateOutcome:
         stored = self.get(key)
+        if version > 50:
+            raise AssertionError("this goes on for ever")
         outcome = super().update(key, payload, version=version, expires_at=expires_at)
         return outcome if stored is None else Conflict(stored)
 
 
 def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """After two seconds of conflicts a save gives up with an error that names the reason."""
-    monkeypatch.setattr("coatcheck.saving.MAX_CONFLICT_SECONDS", 0.01)
-    clock = ManualClock()
+    clock, ticks = ManualClock(), count(0.0, 0.25)
+    monkeypatch.setattr("coatcheck.saving.monotonic", lambda: next(ticks))
     browser = Browser(Harness(_Contended(clock=clock), clock))
     browser.visit(put(k=1))
+    browser.harness.store.take()
     with pytest.raises(SaveConflict, match="kept changing"):
         browser.visit(put(k=2))
+    assert 8 <= browser.harness.store.take().count("update") <= 12
 
 
 # What cannot be stored

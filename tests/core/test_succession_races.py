@@ -153,6 +153,28 @@ def test_a_sign_in_as_somebody_else_after_another_is_one_of_its_own(
     assert harness.dropped() == []
 
 
+def test_what_keep_leaves_behind_is_no_dropped_change(harness: Harness, browser: Browser) -> None:
+    """A sign-in of its own tells what was written before it, and not what `keep` left out."""
+    browser.visit(put(cart=["tea"], csrf="x"))
+    slow = browser.begin()
+    slow.session.login("ann", keep=["cart"])
+    browser.visit(lambda session: session.logout())
+    slow.finish()
+    assert browser.read() == {}
+    assert harness.dropped() == []
+
+
+def test_keep_narrows_what_comes_meanwhile_too(browser: Browser) -> None:
+    """Of two sign-ins in a request, what the first leaves out does not pass by the second."""
+    browser.visit(put(name="x"))
+    slow = browser.begin()
+    slow.session.login("ann", keep=["name"])
+    slow.session.login("ann", keep=["name", "cart"])
+    browser.visit(put(cart=["planted"]))
+    slow.finish()
+    assert browser.read() == {"name": "x"}
+
+
 # A double-clicked sign-in
 
 
@@ -226,6 +248,22 @@ def test_a_double_click_after_signing_out_is_a_sign_in_of_its_own(
     late.visit(sign_in("ann", second=2))
     assert late.read() == {"second": 2}
     assert late.user() == "ann"
+
+
+def test_only_the_very_successor_is_joined(harness: Harness, browser: Browser) -> None:
+    """A record under the successor's handle that is not the successor's is left alone."""
+    browser.visit(put(k=1))
+    late = Browser(harness)
+    late.id = browser.id or ""
+    browser.visit(sign_in("ann", first=1))
+    handle, stored = harness.live()[0], harness.stored(browser.id)
+    strange = harness.record(browser.id)._replace(secret_hash=b"s" * 32)
+    harness.store.inner.update(
+        handle, harness.runtime.pack(strange), version=stored.version, expires_at=stored.expires_at
+    )
+    assert late.visit(sign_in("ann", second=2)).sent not in (None, browser.id)
+    assert late.read() == {"second": 2}
+    assert harness.record(browser.id) == strange
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["conflict", "mute"])
