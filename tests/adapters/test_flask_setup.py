@@ -247,6 +247,46 @@ def test_the_configuration_is_read_at_each_request() -> None:
     assert "Set-Cookie" in response.headers
 
 
+def test_a_list_that_changes_in_place_is_noticed() -> None:
+    """A fallback that is appended counts from the next request on."""
+    fallbacks: list[str] = []
+    app = application(SECRET_KEY_FALLBACKS=fallbacks)
+    app.session_interface = CoatcheckSessionInterface()
+    client = app.test_client()
+    assert client.get("/").text == "1"
+    app.config["SECRET_KEY"] = secrets.token_urlsafe(32)
+    other = app.test_client()
+    assert other.get("/").text == "1"
+    fallbacks.append(SECRET)
+    assert client.get("/").text == "2"
+
+
+def test_another_store_may_be_named_later(tmp_path: Path) -> None:
+    """And is used from then on."""
+    app = application()
+    interface = CoatcheckSessionInterface()
+    app.session_interface = interface
+    client = app.test_client()
+    assert [client.get("/").text for _ in range(2)] == ["1", "2"]
+    app.config["SESSION_STORE"] = f"sqlite:///{tmp_path / 'sessions.db'}"
+    assert client.get("/").text == "1"
+    served = interface.lifecycle(app)
+    app.config["UNRELATED"] = 1
+    assert interface.lifecycle(app) is served
+
+
+def test_expired_sessions_are_purged_after_responses() -> None:
+    """At most every ten minutes, and only where somebody looked."""
+    tap = Tap(MemoryStore())
+    store: Any = tap.store
+    app = application()
+    Coatcheck(app, store=store)
+    client = app.test_client()
+    for _ in range(3):
+        client.get("/")
+    assert tap.calls.count("claim_purge") == tap.calls.count("purge") == 1
+
+
 def test_an_unchanged_configuration_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor after a change that does not concern sessions, but once."""
     from coatcheck import SessionConfig
