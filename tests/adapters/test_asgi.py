@@ -16,6 +16,7 @@ import pytest
 from coatcheck import ConfigurationError, SessionNotLoaded, StoreError, drivers
 from coatcheck.clock import system_clock
 from coatcheck.events import ChangesDropped, Event
+from coatcheck.request import ASGIRequest
 from coatcheck.store import AsyncSQLiteStore, MemoryStore
 from coatcheck_asgi import SessionMiddleware, get_session
 from tests.adapters.doors import BODY, ClientGone, Message, play, scope_of
@@ -416,6 +417,22 @@ async def test_several_workers_without_a_store_are_warned(monkeypatch: pytest.Mo
         SessionMiddleware(writing, secret=SECRET)
     assert caught[0].filename == __file__
     SessionMiddleware(writing, secret=SECRET, store="memory://")
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "below"),
+    [
+        ("", "/static", "/static"),
+        ("/app", "/app/static", "/static"),
+        ("/app/", "/app/static", "/static"),
+        ("/app", "/static", "/static"),
+        ("/app", "/apple", "/apple"),
+        ("/app", "/app", ""),
+    ],
+)
+def test_a_path_is_taken_below_its_mount(root: str, path: str, below: str) -> None:
+    """Whether or not the server leaves the mount point in it; a mere prefix is none."""
+    assert ASGIRequest({"root_path": root, "path": path}).path == below
 
 
 def test_bad_options_are_said_at_once() -> None:

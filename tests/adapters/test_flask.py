@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from wsgiref.util import FileWrapper
 
 import flask
 import pytest
@@ -17,6 +18,7 @@ from coatcheck_flask import Coatcheck, FlaskSession, session
 from tests.adapters.site import SECRET
 from tests.adapters.taps import Tap
 from tests.adapters.test_flask_setup import configure
+from tests.adapters.test_wsgi import Server
 from tests.core.cookiejar import parse
 
 DAY = 86_400
@@ -234,6 +236,41 @@ def test_a_file_is_sent_as_ever(site: Site, tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_file_keeps_the_wrapper_of_the_server(site: Site, tmp_path: Path) -> None:
+    """So that the server can send it by itself (PEP 3333)."""
+    (tmp_path / "page.txt").write_text("content")
+
+    @site.view()
+    def view() -> flask.Response:
+        session["a"] = 1
+        return flask.send_file(tmp_path / "page.txt")
+
+    body: Any = Server(site.app, None, FileWrapper).call()
+    assert isinstance(body, FileWrapper)
+    body.close()
+
+
+def test_a_stream_is_closed_where_the_client_left(site: Site) -> None:
+    """Whatever its generator holds open is let go."""
+    closed: list[bool] = []
+
+    @site.view()
+    def view() -> flask.Response:
+        def chunks() -> Iterator[str]:
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                closed.append(True)
+
+        return flask.Response(chunks())
+
+    body: Any = Server(site.app).call()
+    assert next(iter(body)) == b"a"
+    body.close()
+    assert closed == [True]
+
+
 def test_static_files_cost_nothing(site: Site, tmp_path: Path) -> None:
     """Nobody looks at the session there."""
     site.app.static_folder = str(tmp_path)
@@ -331,7 +368,13 @@ def test_an_application_may_answer_an_outage_itself(code: Any) -> None:
 def test_an_outage_at_the_save_takes_the_place_of_the_page(site: Site, tmp_path: Path) -> None:
     """Whatever was to be sent: a text, a stream, which is closed, a file."""
     closed: list[str] = []
+    seen: list[bytes] = []
     (tmp_path / "page.txt").write_text("content")
+
+    def look(sender: object, response: flask.Response) -> None:
+        seen.append(response.get_data())
+
+    flask.request_finished.connect(look, site.app)
 
     @site.view("/<what>")
     def view(what: str) -> Any:
@@ -357,6 +400,7 @@ def test_an_outage_at_the_save_takes_the_place_of_the_page(site: Site, tmp_path:
             "Content-Type",
         ]
     assert closed == ["stream"]
+    assert seen == [b"The session store is out of reach. Please try again.\n"] * 3
     assert site.stored() == [{"what": "nothing"}]
 
 

@@ -15,6 +15,7 @@ from asgiref.wsgi import WsgiToAsgi, WsgiToAsgiInstance
 
 from coatcheck import ConfigurationError, SessionError
 from coatcheck.clock import system_clock
+from coatcheck.face import visit_of
 from coatcheck.store import MemoryStore
 from coatcheck_asgi import SessionMiddleware as ASGIMiddleware
 from coatcheck_flask import Coatcheck, session
@@ -281,6 +282,29 @@ def test_a_wsgi_stream_in_asgi_is_saved(tmp_path: Path) -> None:
         outer.app = reader
         (shown,) = visits(outer, f"session={written.sent}")
         assert shown.body == "199 199"
+
+
+def test_a_commit_on_the_loop_does_not_hide_a_change_of_a_thread() -> None:
+    """One that ends just after the change takes it for saved; the next one compares."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        found = get_session(environ)
+        found["n"] = "from the thread"
+        visit = visit_of(found)
+        assert visit is not None
+        visit.settle()  # what such a commit does last
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return []
+
+    store = MemoryStore()
+    counting = A2WSGI(WSGIMiddleware(wsgi_app, secret=SECRET, store=store))
+    outer = ASGIMiddleware(counting, secret=SECRET, store=store)
+    (first,) = visits(outer, "")
+    outer.app = A2WSGI(WSGIMiddleware(app, secret=SECRET, store=store))
+    visits(outer, f"session={first.sent}")
+    outer.app = counting
+    (last,) = visits(outer, f"session={first.sent}")
+    assert last.body == "{'wsgi': 2, 'n': 'from the thread'}"
 
 
 def test_what_a_face_cannot_do_in_asgi_is_said(tmp_path: Path) -> None:
