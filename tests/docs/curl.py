@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -28,6 +28,11 @@ class Answer(NamedTuple):
     status: str
     headers: list[tuple[str, str]]
     body: str
+
+    @property
+    def location(self) -> str | None:
+        """Where it sends the client instead."""
+        return next((value for name, value in self.headers if name.lower() == "location"), None)
 
 
 Server = Callable[[str, str, list[tuple[str, str]], bytes], Answer]
@@ -74,6 +79,19 @@ class Curl:
 
         self._servers[port] = wait
 
+    def serve_at(self, port: str, real: int) -> None:
+        """Have a server at another port of this machine, which somebody has started."""
+        client = self._stack.enter_context(httpx.Client(trust_env=False))
+
+        def call(method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
+            there = httpx.URL(url).copy_with(port=real)
+            response = client.request(method, there, headers=headers, content=body)
+            status = f"{response.status_code} {response.reason_phrase}"
+            pairs = [(name.decode(), value.decode()) for name, value in response.headers.raw]
+            return Answer(status, pairs, response.text)
+
+        self._servers[port] = call
+
     def close(self) -> None:
         """Stop the event loop."""
         self._stack.close()
@@ -82,27 +100,39 @@ class Curl:
         """Do what the arguments of `curl` say; return what it prints."""
         told = _parser().parse_args(list(words))
         headers = [_header(line) for line in told.header]
-        if told.cookie is not None:
-            cookies = self._cookies(told.cookie)
-            if cookies:
-                pairs = (f"{name}={value}" for name, value in cookies.items())
-                headers.append(("Cookie", "; ".join(pairs)))
-        body = "&".join(told.data).encode()
-        if told.data:
+        body = None if told.data is None else "&".join(told.data).encode()
+        if body is not None:
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        method = told.request or ("POST" if told.data else "GET")
-        address: str = told.url
-        port = str(urlsplit(address).port or 80)
-        if port not in self._servers:
-            raise AssertionError(f"nobody is served at {told.url} on this page")
-        answer = self._servers[port](method, told.url, headers, body)
-        if told.cookie_jar is not None:
-            self._keep(told.cookie_jar, answer)
+        method = told.request or ("GET" if body is None else "POST")
+        answer = self._visit(told, method, told.url, headers, body or b"")
+        while told.location and (target := answer.location) is not None:
+            url = urljoin(told.url, target)
+            answer = self._visit(told, told.request or "GET", url, headers, b"")
         if not told.include:
             return answer.body
         lines = [f"HTTP/1.1 {answer.status}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
         return "\n".join([*lines, "", answer.body])
+
+    def _visit(
+        self,
+        told: argparse.Namespace,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+    ) -> Answer:
+        cookies = self._cookies(told.cookie) if told.cookie is not None else {}
+        if cookies:
+            pairs = (f"{name}={value}" for name, value in cookies.items())
+            headers = [*headers, ("Cookie", "; ".join(pairs))]
+        port = str(urlsplit(url).port or 80)
+        if port not in self._servers:
+            raise AssertionError(f"nobody is served at {url} on this page")
+        answer = self._servers[port](method, url, headers, body)
+        if told.cookie_jar is not None:
+            self._keep(told.cookie_jar, answer)
+        return answer
 
     def _cookies(self, jar: str) -> dict[str, str]:
         if "=" in jar:
@@ -130,9 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("curl", add_help=False, exit_on_error=False)
     parser.add_argument("-b", "--cookie")
     parser.add_argument("-c", "--cookie-jar")
-    parser.add_argument("-d", "--data", action="append", default=[])
+    parser.add_argument("-d", "--data", action="append")
     parser.add_argument("-H", "--header", action="append", default=[])
     parser.add_argument("-i", "--include", action="store_true")
+    parser.add_argument("-L", "--location", action="store_true")
     parser.add_argument("-s", "--silent", action="store_true")
     parser.add_argument("-X", "--request")
     parser.add_argument("url")

@@ -6,7 +6,7 @@
 What stands below a command is what it has to print: `...` is any text within a line and, alone on a
 line, any number of lines. A command that is not known here fails, so that no page names one that
 nobody has tried. Nothing is started, nothing is fetched: `flask run` and `uvicorn` take note of the
-application, and `curl` calls it.
+application, and `curl` calls it. `tests.docs.processes` plays the same consoles in earnest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import shlex
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -39,8 +39,8 @@ class Shell:
     """Plays consoles in one folder, which is the working directory and in `sys.path`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._curl = Curl(folder)
+        self.folder = folder
+        self.curl = Curl(folder)
         self._variables: dict[str, str] = {}
         self._before: dict[str, str | None] = {}
         self.used: set[str] = set()
@@ -48,7 +48,7 @@ class Shell:
 
     def play(self, console: str, place: str) -> None:
         """Run the commands of a console; raises `AssertionError` where one prints otherwise."""
-        for command, expected in _commands(console):
+        for command, expected in commands_of(console):
             printed = self.run(command)
             if printed and not printed.endswith("\n"):
                 printed += "\n"  # a response in JSON ends without one
@@ -68,12 +68,12 @@ class Shell:
         words = shlex.split(self._expand(command))
         target = None
         if len(words) > 2 and words[-2] == ">":
-            target = self._folder / words[-1]
+            target = self.folder / words[-1]
             words = words[:-2]
-        run = self._COMMANDS.get(words[0])
+        run = self._commands.get(words[0])
         if run is None or {"|", "&&", ";", "<", ">>"} & set(words):
             raise AssertionError(f"$ {command}: tests/docs/shell.py does not know how to play that")
-        printed = run(self, words[1:])
+        printed = run(words[1:])
         if target is None:
             return printed
         target.write_text(printed, encoding="utf-8")
@@ -89,7 +89,7 @@ class Shell:
 
     def close(self) -> None:
         """Forget the folder's modules and variables."""
-        self._curl.close()
+        self.curl.close()
         self._forget()
         for name, value in self._before.items():
             if value is None:
@@ -100,7 +100,7 @@ class Shell:
     def _forget(self) -> None:
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
-            if file is not None and Path(file).is_relative_to(self._folder):
+            if file is not None and Path(file).is_relative_to(self.folder):
                 del sys.modules[name]
 
     def _assign(self, name: str, value: str, *, exported: bool) -> None:
@@ -143,7 +143,7 @@ class Shell:
             return output_of(lambda: exec(words[1], {"__name__": "__main__"}))
         if words[0] == "-m":
             raise AssertionError("python -m is not played: name the program itself")
-        script = self._folder / words[0]
+        script = self.folder / words[0]
         self._forget()
         self.used.add(script.stem)
         before, sys.argv = sys.argv, list(words)
@@ -179,13 +179,13 @@ class Shell:
         self.used.discard(name)
         module = self.load(name)
         app = module.app if hasattr(module, "app") else module.create_app()
-        self._curl.serve_wsgi(_port(command, "5000"), app)
+        self.curl.serve_wsgi(option(command, "--port", "5000"), app)
         return ""
 
     def _uvicorn(self, words: Sequence[str]) -> str:
         command: Any = importlib.import_module("uvicorn.main").main
         told = command.make_context("uvicorn", list(words)).params
-        self._curl.serve_asgi(str(told["port"]), self._application(told["app"]))
+        self.curl.serve_asgi(str(told["port"]), self._application(told["app"]))
         return ""
 
     def _gunicorn(self, words: Sequence[str]) -> str:
@@ -193,7 +193,7 @@ class Shell:
         told = config.Config().parser().parse_args(list(words))
         (name,) = told.args
         port = (told.bind or ["127.0.0.1:8000"])[0].rpartition(":")[2]
-        self._curl.serve_wsgi(port, self._application(name))
+        self.curl.serve_wsgi(port, self._application(name))
         return ""
 
     def _application(self, name: str) -> Any:
@@ -209,32 +209,34 @@ class Shell:
 
     def _copy(self, words: Sequence[str]) -> str:
         source, target = words
-        shutil.copy(self._folder / source, self._folder / target)
+        shutil.copy(self.folder / source, self.folder / target)
         return ""
 
     def _list(self, words: Sequence[str]) -> str:
         (folder,) = words or (".",)
-        names = (path.name for path in (self._folder / folder).iterdir())
+        names = (path.name for path in (self.folder / folder).iterdir())
         return "".join(f"{name}\n" for name in sorted(names))
 
     def _call(self, words: Sequence[str]) -> str:
-        return self._curl.run(words)
+        return self.curl.run(words)
 
-    _COMMANDS: Final[dict[str, Callable[[Shell, Sequence[str]], str]]] = {
-        "cp": _copy,
-        "curl": _call,
-        "flask": _flask,
-        "gunicorn": _gunicorn,
-        "ls": _list,
-        "make": _make,
-        "pip": _pip,
-        "python": _python,
-        "sqlite3": _sqlite,
-        "uvicorn": _uvicorn,
-    }
+    @property
+    def _commands(self) -> Mapping[str, Callable[[Sequence[str]], str]]:
+        return {
+            "cp": self._copy,
+            "curl": self._call,
+            "flask": self._flask,
+            "gunicorn": self._gunicorn,
+            "ls": self._list,
+            "make": self._make,
+            "pip": self._pip,
+            "python": self._python,
+            "sqlite3": self._sqlite,
+            "uvicorn": self._uvicorn,
+        }
 
 
-def _commands(console: str) -> Iterator[tuple[str, str]]:
+def commands_of(console: str) -> Iterator[tuple[str, str]]:
     """Yield each command and what it has to print; a backslash goes on in the next line."""
     for part in re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]:
         command, _, expected = part.replace("\\\n", " ").partition("\n")
@@ -271,5 +273,6 @@ def output_of(action: Callable[[], object]) -> str:
     return output.getvalue()
 
 
-def _port(words: Sequence[str], default: str) -> str:
-    return words[words.index("--port") + 1] if "--port" in words else default
+def option(words: Sequence[str], name: str, default: str) -> str:
+    """Return the word that follows an option of a command."""
+    return words[words.index(name) + 1] if name in words else default

@@ -20,7 +20,7 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -105,10 +105,16 @@ def blocks(page: Path) -> Iterator[Block]:
 class Workspace:
     """The folder in which pages are tried, and the names that their blocks share."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        make_shell: Callable[[Path], Shell] = Shell,
+    ) -> None:
         self._root = folder
         self._monkeypatch = monkeypatch
-        self._rounds = 0
+        self._make_shell = make_shell
+        self._shells: list[Shell] = []
         monkeypatch.setenv("SECRET_KEY", SECRET)
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         self._level = _logger.level
@@ -116,12 +122,12 @@ class Workspace:
 
     def begin(self) -> None:
         """Go to a new folder, and forget all names."""
-        self._rounds += 1
-        self.folder = self._root / str(self._rounds)
+        self.folder = self._root / str(len(self._shells) + 1)
         self.folder.mkdir()
         self._monkeypatch.chdir(self.folder)
         self._monkeypatch.setattr(sys, "path", [str(self.folder), *sys.path])
-        self.shell = Shell(self.folder)
+        self.shell = self._make_shell(self.folder)
+        self._shells.append(self.shell)
         self.names: dict[str, Any] = {"__name__": "page"}
 
     def play(self, page: Path) -> None:
@@ -178,4 +184,5 @@ class Workspace:
     def close(self) -> None:
         """Forget the modules, and end what the shell has begun."""
         _logger.setLevel(self._level)
-        self.shell.close()
+        for shell in self._shells:
+            shell.close()

@@ -44,6 +44,8 @@ class Kind:
     """Whether one connection serves several requests."""
     finishes: bool = True
     """Whether responses under way at SIGTERM are sent to their end."""
+    cwd: Path = ROOT
+    """The folder in which it is started."""
 
     def with_arguments(self, *arguments: str) -> Kind:
         """Return the same server with further arguments."""
@@ -111,7 +113,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
+            cwd=self.kind.cwd,
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
