@@ -1,7 +1,12 @@
-"""What a State is: how the session ID travels between client and server."""
+"""What a State is: how the session ID travels between client and server.
+
+Any object with these methods and attributes is one. A class that derives from `State` and lacks one
+of them cannot be instantiated.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,15 +17,18 @@ class State(Protocol):
     """Reads the session ID from requests and writes it into responses."""
 
     @property
+    @abstractmethod
     def vary(self) -> Sequence[str]:
         """The request headers that it reads, for `Vary`, such as `("Cookie",)`."""
         ...
 
     @property
+    @abstractmethod
     def sends(self) -> bool:
         """Whether `inject` can reach the client."""
         ...
 
+    @abstractmethod
     def extract(self, request: Request, /) -> str | Sequence[str] | None:
         """Return what may be the session ID: 68 characters of `[A-Za-z0-9_-]`, one or several.
 
@@ -28,6 +36,7 @@ class State(Protocol):
         """
         ...
 
+    @abstractmethod
     def inject(
         self,
         request: Request,
@@ -45,6 +54,7 @@ class State(Protocol):
         """
         ...
 
+    @abstractmethod
     def clear(self, request: Request, headers: ResponseHeaders, /, *, carried: str | None) -> None:
         """Tell the client to drop the ID."""
         ...

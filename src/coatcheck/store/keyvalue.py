@@ -11,6 +11,7 @@ import inspect
 import os
 import time
 import warnings
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, cast
@@ -34,14 +35,17 @@ from coatcheck.store.protocol import (
 class KeyValue(Protocol):
     """What `KeyValueStore` needs of an object; what `set` and `delete` return is not looked at."""
 
+    @abstractmethod
     def get(self, id: str, /) -> str | bytes | None:
         """Return what `set` was given last, as text or as bytes, or `None`."""
         ...
 
+    @abstractmethod
     def set(self, id: str, data: str, /) -> Any:
         """Keep the text, which is ASCII, in place of what is there."""
         ...
 
+    @abstractmethod
     def delete(self, id: str, /) -> Any:
         """Remove what is there; nothing there is no error."""
         ...
@@ -50,14 +54,17 @@ class KeyValue(Protocol):
 class AsyncKeyValue(Protocol):
     """What `AsyncKeyValueStore` needs of an object: the same, awaited."""
 
+    @abstractmethod
     def get(self, id: str, /) -> Awaitable[str | bytes | None]:
         """See `KeyValue.get`."""
         ...
 
+    @abstractmethod
     def set(self, id: str, data: str, /) -> Awaitable[Any]:
         """See `KeyValue.set`."""
         ...
 
+    @abstractmethod
     def delete(self, id: str, /) -> Awaitable[Any]:
         """See `KeyValue.delete`."""
         ...

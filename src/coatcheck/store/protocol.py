@@ -11,10 +11,14 @@ Every verb raises `ValueError` for a key that is not 32 lower-case hex digits, b
 `StoreError` where the system behind it is broken, and nothing else on purpose; `get` may raise
 `CorruptRecord` where something that is not a record of ours lies under the key. A record is live
 while `clock() < expires_at`; a record that is not live is absent to every verb.
+
+Any object with the methods is a store. A class that derives from one of the protocols and lacks one
+of its methods cannot be instantiated.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -93,10 +97,12 @@ class Store(Protocol):
     `location` (str): equal in stores that keep the same records.
     """
 
+    @abstractmethod
     def get(self, key: str, /) -> Stored | None:
         """Return the live record, or `None`: missing and expired are the same."""
         ...
 
+    @abstractmethod
     def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
     ) -> bool:
@@ -107,12 +113,14 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def update(
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
     ) -> UpdateOutcome:
         """Replace payload and deadline if the live record still has `version`; never insert."""
         ...
 
+    @abstractmethod
     def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
         """Move the deadline of exactly `version` forward.
 
@@ -121,6 +129,7 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def delete(self, key: str, /, *, user_id: str | None = None) -> Stored | None:
         """Remove the record and its index entry; return the live record that this call removed.
 
@@ -133,10 +142,12 @@ class Store(Protocol):
 class UserIndex(Protocol):
     """A store that knows which sessions a user has. Each method is one atomic step."""
 
+    @abstractmethod
     def entries(self, user_id: str, /) -> Sequence[IndexEntry]:
         """Return the user's entries, oldest admission first, evicted ones that still stand too."""
         ...
 
+    @abstractmethod
     def admit(
         self,
         user_id: str,
@@ -156,6 +167,7 @@ class UserIndex(Protocol):
         """
         ...
 
+    @abstractmethod
     def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
         """Say whether the session may live: the epoch has not moved, the entry stands, unmarked.
 
@@ -163,10 +175,12 @@ class UserIndex(Protocol):
         """
         ...
 
+    @abstractmethod
     def revoke(self, user_id: str, /, *, keep: Collection[str] = ()) -> Sequence[str]:
         """Advance the user's epoch; return all keys but `keep`, for the caller to end."""
         ...
 
+    @abstractmethod
     def forget(self, user_id: str, key: str, /) -> None:
         """Remove the entry, if it is there; the record is left alone."""
         ...
@@ -176,6 +190,7 @@ class UserIndex(Protocol):
 class Purges(Protocol):
     """A store that must be told to remove what has expired."""
 
+    @abstractmethod
     def purge(self, limit: int = 1000, /) -> int:
         """Remove at most `limit` records expired for `GARBAGE_AFTER`, and their index entries.
 
@@ -183,6 +198,7 @@ class Purges(Protocol):
         """
         ...
 
+    @abstractmethod
     def claim_purge(self, interval: float, /) -> bool:
         """Say whether the caller, of all processes, is to purge in this `interval` (s)."""
         ...
@@ -192,6 +208,7 @@ class Purges(Protocol):
 class Scans(Protocol):
     """A store whose live keys can be listed, page by page, in bounded memory."""
 
+    @abstractmethod
     def scan(
         self, cursor: str | None = None, /, *, count: int = 1000
     ) -> tuple[Sequence[str], str | None]:
@@ -209,26 +226,31 @@ class AsyncStore(Protocol):
     default false): `get` is a coroutine that returns without ever suspending.
     """
 
+    @abstractmethod
     async def get(self, key: str, /) -> Stored | None:
         """See `Store.get`."""
         ...
 
+    @abstractmethod
     async def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
     ) -> bool:
         """See `Store.create`."""
         ...
 
+    @abstractmethod
     async def update(
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
     ) -> UpdateOutcome:
         """See `Store.update`."""
         ...
 
+    @abstractmethod
     async def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
         """See `Store.touch`."""
         ...
 
+    @abstractmethod
     async def delete(self, key: str, /, *, user_id: str | None = None) -> Stored | None:
         """See `Store.delete`."""
         ...
@@ -238,10 +260,12 @@ class AsyncStore(Protocol):
 class AsyncUserIndex(Protocol):
     """The same methods as `UserIndex`, awaited."""
 
+    @abstractmethod
     async def entries(self, user_id: str, /) -> Sequence[IndexEntry]:
         """See `UserIndex.entries`."""
         ...
 
+    @abstractmethod
     async def admit(
         self,
         user_id: str,
@@ -255,14 +279,17 @@ class AsyncUserIndex(Protocol):
         """See `UserIndex.admit`."""
         ...
 
+    @abstractmethod
     async def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
         """See `UserIndex.confirm`."""
         ...
 
+    @abstractmethod
     async def revoke(self, user_id: str, /, *, keep: Collection[str] = ()) -> Sequence[str]:
         """See `UserIndex.revoke`."""
         ...
 
+    @abstractmethod
     async def forget(self, user_id: str, key: str, /) -> None:
         """See `UserIndex.forget`."""
         ...
@@ -272,10 +299,12 @@ class AsyncUserIndex(Protocol):
 class AsyncPurges(Protocol):
     """The same methods as `Purges`, awaited."""
 
+    @abstractmethod
     async def purge(self, limit: int = 1000, /) -> int:
         """See `Purges.purge`."""
         ...
 
+    @abstractmethod
     async def claim_purge(self, interval: float, /) -> bool:
         """See `Purges.claim_purge`."""
         ...
@@ -285,6 +314,7 @@ class AsyncPurges(Protocol):
 class AsyncScans(Protocol):
     """The same method as `Scans`, awaited."""
 
+    @abstractmethod
     async def scan(
         self, cursor: str | None = None, /, *, count: int = 1000
     ) -> tuple[Sequence[str], str | None]:
