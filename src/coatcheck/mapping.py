@@ -109,6 +109,10 @@ class SessionMapping(Face, MutableMapping[str, Any]):
         self._look().shared = True
         return dict(self._view())
 
+    def slice(self, *keys: str) -> dict[str, Any]:
+        """Return those of the keys that are there, with their values, as a plain dict."""
+        return {key: self[key] for key in keys if key in self}
+
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return self.copy() | dict(other)
 
