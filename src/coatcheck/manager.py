@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Unpack
+from math import inf
+from typing import Any, Final, Unpack
 
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
 from coatcheck.ending import end_record
-from coatcheck.errors import ConfigurationError
-from coatcheck.events import SessionDestroyed, SessionRevoked
+from coatcheck.errors import ConfigurationError, CorruptRecord, SessionEnded
+from coatcheck.events import RecordCorrupt, SessionDestroyed, SessionRevoked
 from coatcheck.face import attach
 from coatcheck.ids import Identity
+from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle, purge_all
 from coatcheck.options import Options
+from coatcheck.record import Record
 from coatcheck.request import PlainRequest
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, BaseSession, Session
@@ -23,9 +26,12 @@ from coatcheck.succession import begin
 from coatcheck.tombstone import look_up
 from coatcheck.visit import Phase, Visit
 
+MOST_TRIES: Final = 3
+"""How often a deadline is slid anew, because others saved the session meanwhile and so slid it."""
 
-class _Manager:
-    """What both managers do, written once as coroutines."""
+
+class ManagerCore:
+    """What both managers do, written once as coroutines; `SessionService` stands on it too."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -55,6 +61,35 @@ class _Manager:
         visit = self.new_visit()
         found = await self.lifecycle.find(visit, Identity(check_key(handle), b""))
         return visit if found else None
+
+    async def save(self, visit: Visit) -> None:
+        """Save what changed, and slide the deadline, changed or not, as often as it is called.
+
+        Raises what `Lifecycle.save` raises, and `SessionEnded` too where nothing had changed and
+        the session is gone.
+        """
+        before = visit.held
+        await self.lifecycle.save(visit)
+        if visit.held is before:
+            # Neither written nor touched. That proves nothing, so the store is asked.
+            await self._make_sure(visit)
+
+    async def _make_sure(self, visit: Visit) -> None:
+        for _ in range(MOST_TRIES):
+            before = visit.held
+            if before is None or visit.identity is None:
+                return
+            if visit.touch_at < inf:
+                await self.lifecycle.keep_alive(visit)
+            else:
+                found = await look_up(self.runtime, visit.identity.handle)
+                if found is None or not isinstance(found[1], Record):
+                    visit.lose("gone")
+            if visit.held is None:
+                raise SessionEnded("another program ended this session, or it expired")
+            if visit.held.version == before.version:
+                return
+            # Somebody else has saved it meanwhile: now it is that version which is to slide.
 
     async def delete(self, handle: str) -> bool:
         return await self._end(handle, None, "delete")
@@ -89,6 +124,28 @@ class _Manager:
         handles = await self._index().revoke(user_id, keep=[check_key(handle) for handle in keep])
         ended = [handle for handle in handles if await self._end(handle, user_id, "revoked")]
         return len(ended)
+
+    async def survey(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the handles of all live sessions, and those of records that cannot be read."""
+        runtime = self.runtime
+        live: list[str] = []
+        damaged: list[str] = []
+        cursor: str | None = None
+        while runtime.scans is not None:
+            page, cursor = await runtime.scans.scan(cursor)
+            for handle in page:
+                try:
+                    stored = await runtime.store.get(handle)
+                    content = None if stored is None else unpack(stored.payload)
+                except CorruptRecord as error:
+                    runtime.emit(RecordCorrupt(handle, str(error)))
+                    damaged.append(handle)
+                    continue
+                if isinstance(content, Record) and not content.ended(runtime.clock()):
+                    live.append(handle)
+            if cursor is None:
+                break
+        return tuple(live), tuple(damaged)
 
     def _index(self) -> AsyncUserIndex:
         index: AsyncUserIndex | None = self.runtime.index
@@ -126,7 +183,7 @@ class SessionManager:
         store: Store | str | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._core = _Manager(Runtime.blocking(_config(config, options), store))
+        self._core = ManagerCore(Runtime.blocking(_config(config, options), store))
 
     def create(self, user_id: str | None = None, data: Mapping[str, Any] | None = None) -> Session:
         """Create a session and store it; signed in if there is a user.
@@ -196,7 +253,7 @@ class AsyncSessionManager:
         store: Store | AsyncStore | str | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._core = _Manager(Runtime.awaiting(_config(config, options), store))
+        self._core = ManagerCore(Runtime.awaiting(_config(config, options), store))
 
     async def create(
         self, user_id: str | None = None, data: Mapping[str, Any] | None = None
@@ -246,6 +303,11 @@ class AsyncSessionManager:
         session = AsyncSession(self._core.lifecycle)
         attach(session, visit)
         return session
+
+
+def core_of(manager: SessionManager) -> ManagerCore:
+    """Return what the manager works with; for `SessionService`."""
+    return manager._core  # pyright: ignore[reportPrivateUsage]
 
 
 def _fill(session: BaseSession, user_id: str | None, data: Mapping[str, Any] | None) -> None:
