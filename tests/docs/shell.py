@@ -20,7 +20,9 @@ import runpy
 import shlex
 import shutil
 import sqlite3
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -156,6 +158,11 @@ class Shell:
         if words[0] != "install":
             raise AssertionError(f"pip {words[0]} is not played")
         for word in words[1:]:
+            if word == "-e":
+                continue
+            if word == ".":
+                self._install()
+                continue
             named = _DISTRIBUTION.fullmatch(word)
             if named is None:
                 raise AssertionError(f"pip install {word} is not understood")
@@ -164,6 +171,33 @@ class Shell:
             if named["name"] == "coatcheck" and unknown:
                 raise AssertionError(f"coatcheck has no extra {unknown}")
         return ""
+
+    def _install(self) -> None:
+        """Have the distribution of this folder's `pyproject.toml`, as an editable install would."""
+        project = tomllib.loads((self.folder / "pyproject.toml").read_text())["project"]
+        info = self.folder / f"{project['name']}-{project['version']}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\n")
+        lines = [
+            line
+            for group, entries in project["entry-points"].items()
+            for line in [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
+        ]
+        (info / "entry_points.txt").write_text("\n".join(lines))
+        importlib.invalidate_caches()
+
+    def _pytest(self, words: Sequence[str]) -> str:
+        self.used.update(Path(word).stem for word in words)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-W", "error", *words],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+        return done.stdout
 
     def _make(self, words: Sequence[str]) -> str:
         unknown = {word for word in words if "=" not in word} - make_targets()
@@ -230,6 +264,7 @@ class Shell:
             "ls": self._list,
             "make": self._make,
             "pip": self._pip,
+            "pytest": self._pytest,
             "python": self._python,
             "sqlite3": self._sqlite,
             "uvicorn": self._uvicorn,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from tests.docs.processes import RealShell
-from tests.docs.snippets import ROOT, Workspace, blocks, pages
-from tests.docs.test_pages import TUTORIAL
-
-_STARTS: Final = re.compile(r"^\$ (flask|uvicorn|gunicorn) ", re.MULTILINE)
+from tests.docs.snippets import ROOT, Workspace, pages
+from tests.docs.test_pages import TUTORIAL, starts_a_server
 
 
 @pytest.fixture
@@ -24,16 +20,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
     space.close()
 
 
-def _starts_a_server(page: Path) -> bool:
-    return page.parent != TUTORIAL and any(
-        block.language == "console" and not block.shown_only and _STARTS.search(block.text)
-        for block in blocks(page)
-    )
-
-
 @pytest.mark.parametrize(
     "page",
-    [page for page in pages() if _starts_a_server(page)],
+    [page for page in pages() if page.parent != TUTORIAL and starts_a_server(page)],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_a_page_with_servers(page: Path, workspace: Workspace) -> None:
@@ -43,5 +32,7 @@ def test_a_page_with_servers(page: Path, workspace: Workspace) -> None:
 
 def test_the_tutorial(workspace: Workspace) -> None:
     """All four pages, one after the other, in one folder."""
-    for page in sorted(TUTORIAL.glob("*.md")):
+    tutorial = sorted(TUTORIAL.glob("*.md"))
+    for page in tutorial:
         workspace.play(page)
+    assert len(tutorial) == 4
