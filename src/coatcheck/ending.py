@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from coatcheck.errors import StoreError
+from coatcheck.events import SessionRevoked
 from coatcheck.record import Record
 from coatcheck.runtime import Runtime
-from coatcheck.store.protocol import ADMISSION_GRACE
+from coatcheck.store.protocol import ADMISSION_GRACE, Admitted
 from coatcheck.tombstone import look_up
 
 
@@ -27,6 +31,33 @@ async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Reco
             return None
         handle, user_id = content.successor, content.user_id
         seen.add(handle)
+
+
+async def end_evicted(runtime: Runtime, handle: str, user_id: str | None) -> None:
+    """End a session that a newer one of its user has evicted."""
+    try:
+        record = await end_record(runtime, handle, user_id)
+    except StoreError:
+        # The record may be gone all the same, and its index entry not: on a full disk, for one.
+        # Then the new session is the only one that the user has left.
+        if await look_up(runtime, handle) is not None:
+            raise
+        return
+    if record is not None:
+        runtime.emit(SessionRevoked(handle, user_id, "evicted"))
+
+
+async def readmit(runtime: Runtime, user_id: str | None, handles: Sequence[str]) -> None:
+    """Let evicted sessions live on, for that which evicted them has failed.
+
+    Those end for which there is no room: somebody was admitted since who knows nothing of them.
+    """
+    index, limit = runtime.index, runtime.config.max_sessions_per_user
+    if index is None or user_id is None:
+        return
+    for handle in reversed(handles):
+        if not isinstance(await index.admit(user_id, handle, limit=limit, evict=False), Admitted):
+            await end_evicted(runtime, handle, user_id)
 
 
 async def heal(runtime: Runtime, user_id: str) -> None:

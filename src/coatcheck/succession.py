@@ -12,14 +12,14 @@ The order of the steps is what keeps the promises, whatever else is under way an
 5. The user's index confirms: nobody revoked the user since 2, nobody evicted the new session.
 6. What was evicted at 2 is ended. Only now may the new ID leave.
 
-Where 4 or 5 fail, the new record is removed again, no cookie leaves, and somebody is told.
+Where 3 to 6 fail, the new record goes again, what it evicted stays, and somebody is told.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.ending import end_record, heal
+from coatcheck.ending import end_evicted, heal, readmit
 from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
@@ -136,7 +136,7 @@ class _Succession:
             if goes_on:
                 await self._clean_up()
         except BaseException:
-            await runtime.shield(self._withdraw())
+            await runtime.shield(self._withdraw(failed=True))
             raise
         if not created:
             raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
@@ -297,20 +297,20 @@ class _Succession:
             return True
         return await index.confirm(self.user_id, self.change.identity.handle, admission.epoch)
 
-    async def _withdraw(self) -> None:
+    async def _withdraw(self, *, failed: bool = False) -> None:
         """Remove the new record again; its ID never left.
 
-        What it evicted ends all the same: marked as it is, it would live on beside the limit.
+        What it evicted, and marked, ends too, or it would live on. After a failure it is let in.
         """
-        await self.runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
-        await self._end_evicted()
+        runtime, evicted = self.runtime, self.admission.evicted if self.admission else ()
+        await runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
+        await (readmit(runtime, self.user_id, evicted) if failed else self._end_evicted())
 
     async def _end_evicted(self) -> None:
         for evicted in self.admission.evicted if self.admission else ():
-            if self.old_identity is not None and evicted == self.old_identity.handle:
-                continue  # replaced: following it would end the new session
-            if await end_record(self.runtime, evicted, self.user_id) is not None:
-                self.runtime.emit(SessionRevoked(evicted, self.user_id, "evicted"))
+            # What was replaced would lead on to the new session, and end it.
+            if self.old_identity is None or evicted != self.old_identity.handle:
+                await end_evicted(self.runtime, evicted, self.user_id)
 
     async def _clean_up(self) -> None:
         """End what the new session evicted, and the index entry of what it replaced."""
