@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo demo-check lint format types imports wheel docs bench prove check clean
+.PHONY: help test demo demo-check lint format types imports wheel docs two-parties bench prove check clean
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -50,6 +50,9 @@ wheel: $(READY) ## Build the wheel, install it into an empty environment, import
 
 docs: $(READY_DOCS) ## Build the documentation into site/; a warning is an error
 	@$(BIN)/mkdocs build --quiet --strict
+
+two-parties: $(READY) ## Write the page on two parties to one session from its tests
+	@$(BIN)/python -m tests.two_parties.page
 
 bench: $(READY_BENCH) ## Measure
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
