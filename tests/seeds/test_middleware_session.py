@@ -52,7 +52,8 @@ def test_s_118_get_with_a_default(site: Site) -> None:
         assert session.get("missing", "default") == "default"
         assert session.get("missing", None) is None
         assert session.get("missing", 0) == 0
-        for key, value in (("a", 1), ("none", None), ("zero", 0), ("empty", [])):
+        there: dict[str, Any] = {"a": 1, "none": None, "zero": 0, "empty": []}
+        for key, value in there.items():
             assert session.get(key, "default") == value
 
     reply = browser.get(view)
