@@ -138,7 +138,9 @@ def test_a_key_of_flask_session_is_not_lost_in_silence(key: str) -> None:
             assert [str(one.message) for one in told if key in str(one.message)]
 
 
-@pytest.mark.parametrize("heading", ["## From starsessions", "## From Starlette's"])
+@pytest.mark.parametrize(
+    "heading", ["## From starsessions", "## From Starlette's", "## From Litestar"]
+)
 def test_a_keyword_of_another_library_is_known(heading: str) -> None:
     """A keyword in the left column is an option, or the error names the one in the right one."""
     heading = next(line for line in text_of("how-to/migrate.md").splitlines() if heading in line)
