@@ -15,9 +15,9 @@ from tests.two_parties.words import ACTS, BOTH, Act, Cell, Start, When
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "two-parties.md"
 
 _INTRODUCTION: Final = """\
-<!-- Made from tests/two_parties: `make two-parties` writes this page, and nobody else does. -->
-
 # Two parties to one session
+
+<!-- Made from tests/two_parties: `make two-parties` writes this page, and nobody else does. -->
 
 Two tabs, a double click, a script beside a page, an administrator: two parties act on one session
 at once. This page says for each pair what stands in the end, and which cookie the responses carry.
