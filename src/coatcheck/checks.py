@@ -46,8 +46,10 @@ def seconds(name: str, value: object, *, zero: bool = False) -> float:
     # Compared before it is converted: float() of a huge int overflows.
     if not (value >= 0 if zero else value > 0) or value > LONGEST:
         limits = "from 0" if zero else "above 0"
+        # An int of thousands of digits has no repr.
+        shown = repr(value) if isinstance(value, float) or abs(value) < 10**18 else "an int so long"
         raise ConfigurationError(
-            f"{name} must be {limits} and at most 400 days ({LONGEST:.0f} s), not {value!r}"
+            f"{name} must be {limits} and at most 400 days ({LONGEST:.0f} s), not {shown}"
         )
     return float(value)
 

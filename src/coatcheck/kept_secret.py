@@ -31,6 +31,7 @@ def kept_secret(directory: str) -> bytes:
         try:
             return _read(path)
         except FileNotFoundError:
+            _make_folder(directory)
             _make(path)
             return _read(path)
     except OSError as error:
@@ -71,6 +72,16 @@ def _check(path: str, found: os.stat_result) -> None:
             f"others than its owner may use {path!r}, and so forge the ID of any session: remove"
             " it, which ends all sessions, or, if nobody can have read it, chmod 600"
         )
+
+
+def _make_folder(folder: str) -> None:
+    """Make the folder and those above it, where they are missing, for their owner alone."""
+    if not os.path.isdir(folder):
+        _make_folder(os.path.dirname(folder))
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            pass  # another program was faster, or it is no folder, which using it tells
 
 
 def _make(path: str) -> None:

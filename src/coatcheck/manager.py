@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Any, Final, Unpack
 
@@ -145,7 +145,9 @@ class ManagerCore:
                     live.append(handle)
             if cursor is None:
                 break
-        return tuple(live), tuple(damaged)
+        # Files that do not begin as those of records do are in no scan.
+        others: Callable[[], Sequence[str]] | None = getattr(runtime.wrapped, "damaged", None)
+        return tuple(live), (*damaged, *(others() if others is not None else ()))
 
     def _index(self) -> AsyncUserIndex:
         index: AsyncUserIndex | None = self.runtime.index

@@ -106,7 +106,7 @@ class SessionService:
                     {
                         **options,
                         "secret": secret,
-                        "expire": session_timeout,
+                        "expire": _idle(session_timeout),
                         "max_sessions_per_user": max_sessions_per_user,
                     }
                 ),
@@ -228,7 +228,11 @@ class SessionService:
         active, damaged = run_now(self._core.survey())
         message = ""
         if damaged:
-            message = f"{len(damaged)} sessions cannot be read and were left alone: see `damaged`"
+            message = (
+                f"{len(damaged)} sessions cannot be read and were left alone: restore those that"
+                " `damaged` names, or remove them with manager.delete(), and a file that does not"
+                " even begin like a record by hand"
+            )
         return Result(
             success=True, message=message, deleted_count=removed, active=active, damaged=damaged
         )
@@ -289,6 +293,8 @@ def _close(store: object) -> None:
 def _idle(session_timeout: Any) -> float | None:
     if session_timeout == "indefinite":
         return None
+    if session_timeout is None or session_timeout == "":
+        return _HOUR
     return seconds("session_timeout", session_timeout)
 
 
@@ -308,6 +314,7 @@ def _text(session_id: object) -> str:
     raise TypeError(f"a session ID is a string, not {type(session_id).__name__}")
 
 
+_HOUR: Final = 3600.0
 _NO_ID: Final = "Session ID required: give what session_id() returned"
 _NOT_OURS: Final = (
     "session not found: the ID was not made by this service, or under another secret; begin one"

@@ -118,6 +118,17 @@ class Records:
         header = self._peek(name)
         return header is not None and self._is_live(header)
 
+    def is_damaged(self, name: str) -> bool:
+        """Say whether a file has the name of a record and is none."""
+        if not _IS_KEY.fullmatch(name) or self._peek(name) is not None:
+            return False
+        with self.folder.locked(name[:2]):
+            try:
+                self._header(name)
+            except CorruptRecord:
+                return True
+        return False
+
     def is_garbage(self, name: str) -> bool:
         """Say whether a file is a record that expired long ago."""
         return self._is_garbage(self._peek(name))

@@ -202,6 +202,15 @@ class FileStore:
         """Return the next `count` live keys, in order, and the cursor of those that follow."""
         return self._upkeep.scan(cursor, count)
 
+    @_tells
+    def damaged(self) -> Sequence[str]:
+        """Return the keys whose files do not begin as those of records do.
+
+        They are left alone, and only their owner can say what they were. What is damaged further on
+        is found when it is read.
+        """
+        return self._upkeep.damaged()
+
 
 def _open_folders(directory: str, name: str, locks: Locks, fsync: bool) -> tuple[Folder, Folder]:
     """Make and open the folders of a namespace: that of its sessions and that of its users."""

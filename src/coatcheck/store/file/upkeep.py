@@ -92,6 +92,12 @@ class Upkeep:
                         return keys, name
         return keys, None
 
+    def damaged(self) -> Sequence[str]:
+        """See `FileStore.damaged`."""
+        folder = self._records.folder
+        names = [name for shard in folder.shards() for name in folder.names(shard)]
+        return [name for name in names if self._records.is_damaged(name)]
+
 
 def _remove_unfinished(folder: Folder) -> None:
     for shard in folder.unfinished():
