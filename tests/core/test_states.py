@@ -723,6 +723,29 @@ def test_first_of_never_sends_a_cookie_to_a_bearer_client() -> None:
     assert len(cleared(both(), request, carried=B)) == 1
 
 
+@pytest.mark.parametrize("states", [(BearerState, CookieState), (CookieState, BearerState)])
+def test_first_of_leaves_no_dead_cookie_beside_a_token(states: tuple[type[State], ...]) -> None:
+    """Where cookie and token are one ID, the cookie gets the new one, whichever is asked first."""
+    state = FirstOf(*(make() for make in states))
+    request = browser(f"session={A}", Authorization=f"Bearer {A}")
+    ((_, cookie),) = sent(state, request, B, carried=A)
+    assert cookie.startswith(f"session={B};")
+    ((_, cookie),) = cleared(state, request, carried=A)
+    assert cookie.startswith("session=;")
+
+
+def test_first_of_clears_by_a_state_that_only_clears() -> None:
+    """A State that cannot send may still have the client drop its ID."""
+
+    def clear(headers: Any, _: Any) -> None:
+        headers.add("X-Session", "gone")
+
+    only_clears = CallbackState(lambda request: request.header("x-session"), None, clear)
+    state = FirstOf(BearerState(), only_clears, CookieState())
+    request = PlainRequest({"X-Session": A}, scheme="https")
+    assert cleared(state, request, carried=A) == [("X-Session", "gone")]
+
+
 def test_first_of_answers_a_newcomer_by_the_first_that_sends() -> None:
     """Without a candidate, or with one that nobody knows, through the first State that sends."""
     state = FirstOf(BearerState(), CookieState("one"), CookieState("two"))

@@ -14,8 +14,9 @@ class FirstOf:
     """Offers the candidates of all its States, and answers the way that the client came.
 
     The answer goes through the first State that yields the candidate which opened the session, so a
-    bearer client is never sent a cookie. A client that brought none is answered through the first
-    State that sends.
+    bearer client is never sent a cookie. Where several yield it, it is the first of these that can
+    send: a client that brings its cookie too keeps one that is of use. A client that brought none
+    is answered through the first State that sends.
 
     Raises `ConfigurationError` without any State, or for what is none.
     """
@@ -73,14 +74,13 @@ class FirstOf:
             state.clear(request, headers, carried=carried)
 
     def _way(self, request: Request, carried: str | None) -> State | None:
+        ways: Sequence[State] = ()
         if carried is not None:
-            for state in self._states:
-                if carried in as_values(state.extract(request)):
-                    return state
-        for state in self._states:
+            ways = [one for one in self._states if carried in as_values(one.extract(request))]
+        for state in ways or self._states:
             if state.sends:
                 return state
-        return None
+        return ways[0] if ways else None
 
     def __repr__(self) -> str:
         return f"FirstOf({', '.join(map(repr, self._states))})"
