@@ -93,6 +93,26 @@ class ExcludedSession(FlaskSession):
     def __repr__(self) -> str:
         return "<FlaskSession excluded>"
 
+    # Both are said of every request in many a `before_request`, and neither alone stores anything.
+
+    @property
+    def permanent(self) -> bool:
+        """What was said last, to no effect."""
+        return bool(self._said_permanent)
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self._said_permanent = bool(value)
+
+    @property
+    def modified(self) -> bool:
+        """False: there is nothing that could be saved."""
+        return False
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        pass
+
     def _first_look(self) -> Visit:
         visit = self._visit = self._new_visit()
         visit.become_new()

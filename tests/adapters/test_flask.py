@@ -462,6 +462,27 @@ def test_permanent_alone_stores_nothing(site: Site) -> None:
     assert site.tap.take() == ["get"]
 
 
+def test_permanent_may_be_said_of_every_path() -> None:
+    """In `before_request` it does nothing where a path has no session, nor does `modified`."""
+    site = Site(exclude=["/static"])
+
+    @site.app.before_request
+    def say() -> None:
+        session.permanent = True
+        session.modified = True
+
+    @site.view("/page")
+    @site.view("/static/page")
+    def page() -> str:
+        return f"{session.permanent} {session.modified}"
+
+    excluded, other = site.client.get("/static/page"), site.client.get("/page")
+    assert (excluded.status_code, excluded.text) == (200, "True False")
+    assert "Vary" not in excluded.headers
+    assert other.text == "True False"
+    assert site.tap.take() == []
+
+
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_permanent_holds_for_a_sign_in_of_the_same_request(site: Site, order: str) -> None:
     """Before `login()` or after it, also where the old session was permanent already."""
