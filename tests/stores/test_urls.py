@@ -15,10 +15,12 @@ import coatcheck.store
 from coatcheck.errors import ConfigurationError
 from coatcheck.store import (
     AsyncSQLiteStore,
+    AsyncSQLStore,
     FileStore,
     KeyValueStore,
     MemoryStore,
     SQLiteStore,
+    SQLStore,
     open_async_store,
     open_store,
 )
@@ -101,6 +103,28 @@ def test_sqlite_for_async_programs() -> None:
     assert store.namespace == "a"
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "mysql", "mariadb"])
+def test_sql_databases(scheme: str) -> None:
+    """A URL of SQLAlchemy's names a SQL store; our options are taken out, nothing connects."""
+    url = f"{scheme}://user:hunter2@db.example:4711/shop"
+    options = "?namespace=a&prefix=b_&timeout=2.5&pool_size=3&create_tables=true"
+    for opened, kind in ((open_store, SQLStore), (open_async_store, AsyncSQLStore)):
+        store = opened(url + options)
+        assert isinstance(store, kind)
+        assert store.namespace == "a"
+        assert str(store.location).endswith(":db.example:4711/shop:.b_")
+        assert "hunter2" not in repr(store)
+        assert "db.example:4711/shop" in repr(store)
+
+
+def test_options_of_a_driver() -> None:
+    """What a SQL store does not know in a URL goes to the driver, decoded once."""
+    url = "postgresql://localhost/shop?sslmode=require&application_name=a%26b%2525&timeout=2"
+    store: Any = open_store(url)
+    name = store._engines.url.query["application_name"]
+    assert (name, store._engines.url.query["sslmode"]) == ("a&b%25", "require")
+
+
 def test_options_come_from_either_side() -> None:
     """Options of the query are read as what they are; keywords are taken as they are."""
     clock = ManualClock()
@@ -121,6 +145,8 @@ def test_every_option_of_a_class_is_one_of_its_url() -> None:
         ("file:///tmp/x", FileStore),
         ("sqlite:///x", SQLiteStore),
         ("sqlite:///x", AsyncSQLiteStore),
+        ("postgresql:///x", SQLStore),
+        ("mariadb:///x", AsyncSQLStore),
     ):
         known = inspect.signature(kind).parameters
         wanted = {name for name, one in known.items() if one.kind is one.KEYWORD_ONLY} - {"clock"}
@@ -231,13 +257,21 @@ def test_what_is_no_store_is_refused(open_either: Open, thing: object, remedy: s
         ("sqlite:///a.db?clock=1", "no option 'clock'"),
         ("memory://?timeout=2", "a memory store has no option 'timeout'"),
         ("sqlit:///a.db", "did you mean sqlite"),
-        ("http://example.org", "there are file://, memory://, sqlite://"),
+        ("http://example.org", "there are file://, mariadb://, memory://, mysql://, postgresql://"),
         ("redis://localhost", "this release has none"),
         ("rediss://localhost", "this release has none"),
         ("redis+cluster://localhost", "this release has none"),
-        ("postgresql://localhost", "this release has none"),
-        ("postgresql+psycopg://localhost", "this release has none"),
-        ("mysql://localhost", "this release has none"),
+        ("postgres://localhost", "did you mean postgresql"),
+        ("postgresql+psycopg2://localhost", "make an engine and hand it in"),
+        ("mysql+aiomysql://localhost", "make an engine and hand it in"),
+        ("postgresql://localhost/?timout=2", "'timout' in the URL of the SQL store means nothing"),
+        ("mysql://localhost/?sslmode=require", "'sslmode' in the URL of the SQL store"),
+        ("mariadb://localhost/?timeout=0", "timeout must be above 0"),
+        ("mysql://localhost/?pool_size=0", "pool_size must be a whole number"),
+        ("mysql://localhost/?create_tables=yes", "create_tables in the URL"),
+        ("postgresql://localhost/?prefix=a;b", "prefix must be"),
+        ("postgresql://localhost/?schema=A", "schema must be"),
+        ("postgresql://localhost:port/", "malformed"),
     ],
 )
 def test_bad_urls_are_refused(open_either: Open, tmp_path: Path, url: str, told: str) -> None:
@@ -265,7 +299,9 @@ def test_bad_options_are_refused(open_either: Open, options: dict[str, Any], tol
     "url",
     [
         "redis://:hunter2@localhost/0",
-        "postgresql://user:hunter2@localhost/db?sslmode=require",
+        "postgresql://user:hunter2@localhost/db?sslmod=require",
+        "postgresql://user:hunter2@localhost:port/db",
+        "mysql+nosuch://user:hunter2@localhost/db",
         "nosuch://user:hunter2@host",
         "sqlite://user:hunter2@host/path.db",
         "memory://user:hunter2@",

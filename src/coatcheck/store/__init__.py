@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from coatcheck.store.file import FileStore as FileStore
     from coatcheck.store.keyvalue import AsyncKeyValueStore as AsyncKeyValueStore
     from coatcheck.store.keyvalue import KeyValueStore as KeyValueStore
+    from coatcheck.store.sql import AsyncSQLStore as AsyncSQLStore
+    from coatcheck.store.sql import SQLStore as SQLStore
     from coatcheck.store.sqlite import AsyncSQLiteStore as AsyncSQLiteStore
     from coatcheck.store.sqlite import SQLiteStore as SQLiteStore
 
@@ -31,7 +33,9 @@ _LATER = {
     "AsyncKeyValueStore": "keyvalue",
     "FileStore": "file",
     "KeyValueStore": "keyvalue",
+    "AsyncSQLStore": "sql",
     "AsyncSQLiteStore": "sqlite",
+    "SQLStore": "sql",
     "SQLiteStore": "sqlite",
 }
 

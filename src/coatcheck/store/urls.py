@@ -7,6 +7,10 @@
 `sqlite:///sessions.db`, `sqlite:////srv/app/sessions.db`: a `SQLiteStore` at a relative or, with a
 fourth slash, an absolute path; options `durability` and `timeout`.
 
+`postgresql://user:password@host/database`, `mysql://`, `mariadb://`: a `SQLStore`; options
+`create_tables`, `prefix`, `schema`, `timeout` and `pool_size`. What else stands in the query, such
+as `sslmode`, is the driver's.
+
 Options stand in the query: `sqlite:///sessions.db?durability=full&timeout=2`. All stores have
 `namespace`. A character that has a meaning in URLs is written in percent form where it belongs to a
 path: `%3F` for a question mark, `%23` for a hash, `%25` for a percent sign.
@@ -25,7 +29,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from coatcheck.clock import system_clock
 from coatcheck.errors import ConfigurationError
@@ -72,6 +76,8 @@ class _Scheme:
     open: Callable[[SplitResult, bool, dict[str, Any]], Any]
     options: Mapping[str, Callable[[str, str], Any]]
     """For each option of the query: how to read it."""
+    has_driver: bool = False
+    """Whether other names in the query are for a driver, which knows them."""
 
 
 def _open(url: object, options: dict[str, Any], *, is_async: bool) -> Any:
@@ -79,6 +85,10 @@ def _open(url: object, options: dict[str, Any], *, is_async: bool) -> Any:
         return _as_it_is(url, options)
     parts = _split(url)
     scheme = _SCHEMES.get(parts.scheme)
+    if scheme is None and "+" in parts.scheme:
+        # SQLAlchemy's URLs may name the driver: mysql+pymysql://
+        family = _SCHEMES.get(parts.scheme.partition("+")[0])
+        scheme = family if family is not None and family.has_driver else None
     if scheme is None:
         return _open_elsewhere(url, parts, options, is_async)
     return scheme.open(parts, is_async, _read_options(parts, scheme, options))
@@ -133,6 +143,8 @@ def _read_options(parts: SplitResult, scheme: _Scheme, options: dict[str, Any]) 
     found: dict[str, Any] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in known:
+            if scheme.has_driver:
+                continue
             raise _unknown_option(parts.scheme, name, known)
         if name in found:
             raise ConfigurationError(f"the URL of the store gives {name} twice: give it once")
@@ -217,15 +229,42 @@ def _open_sqlite(parts: SplitResult, is_async: bool, options: dict[str, Any]) ->
     return AsyncSQLiteStore(path, **options) if is_async else SQLiteStore(path, **options)
 
 
+def _open_sql(parts: SplitResult, is_async: bool, options: dict[str, Any]) -> Any:
+    try:
+        from coatcheck.store.sql import AsyncSQLStore, SQLStore
+    except ImportError as error:
+        extra = "postgresql" if parts.scheme.startswith("postgres") else "mysql"
+        raise ConfigurationError(
+            f"a {parts.scheme} store needs {error.name}, which is not installed:"
+            f" pip install 'coatcheck[{extra}]'"
+        ) from error
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    driver = urlencode([(name, value) for name, value in query if name not in _OF_SQL])
+    url = f"{parts.scheme}://{parts.netloc}{parts.path}?{driver}".removesuffix("?")
+    return AsyncSQLStore(url, **options) if is_async else SQLStore(url, **options)
+
+
+_OF_SQL: Final[Mapping[str, Callable[[str, str], Any]]] = {
+    "create_tables": _flag,
+    "prefix": _text,
+    "schema": _text,
+    "timeout": _seconds,
+    "pool_size": _whole,
+    "namespace": _text,
+}
+
 _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "memory": _Scheme(
         _open_memory, {"max_sessions": _whole, "max_bytes": _whole, "namespace": _text}
     ),
     "file": _Scheme(_open_file, {"fsync": _flag, "timeout": _seconds, "namespace": _text}),
     "sqlite": _Scheme(_open_sqlite, {"durability": _text, "timeout": _seconds, "namespace": _text}),
+    "postgresql": _Scheme(_open_sql, _OF_SQL, has_driver=True),
+    "mysql": _Scheme(_open_sql, _OF_SQL, has_driver=True),
+    "mariadb": _Scheme(_open_sql, _OF_SQL, has_driver=True),
 }
 
-_PLANNED: Final = frozenset({"redis", "rediss", "postgresql", "mysql", "mariadb"})
+_PLANNED: Final = frozenset({"redis", "rediss"})
 """Schemes, up to a plus sign, that people will look for, and that this release does not have."""
 
 

@@ -1,0 +1,128 @@
+"""Database servers that tests start: what those of all kinds have in common.
+
+Each process of the tests starts its own, in a folder that is removed with it, reached by a Unix
+socket in that folder; they end with the process, however it ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+PATIENCE = 20.0
+"""Seconds that a server may take to start."""
+IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+NOBODY = 65534
+
+
+class DatabaseServer:
+    """One server process, which can be paused, killed and started again on the same data."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="coatcheck-", dir=IN_MEMORY))
+        # PostgreSQL refuses to run as root, and nobody else should either.
+        self._user = NOBODY if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(self.folder, self._user, self._user)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+        atexit.register(self.remove)
+        self.prepare()
+        self.start()
+
+    def prepare(self) -> None:
+        """Make the folder of the data."""
+        raise NotImplementedError
+
+    def command(self) -> Sequence[str]:
+        """Return how the server is started."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Say whether the server serves."""
+        raise NotImplementedError
+
+    def call(self, *command: str | Path) -> None:
+        """Run a program as the server's user, to its end."""
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.folder,
+            user=self._user,
+            group=self._user,
+            extra_groups=None if self._user is None else [],
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')}")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with open(self.folder / "server.log", "ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+            )
+        wait_for(self.answers, lambda: (self.folder / "server.log").read_text()[-2000:])
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes, such as SIGSTOP or SIGCONT."""
+        if self._process is not None:
+            for pid in [self._process.pid, *_children(self._process.pid)]:
+                os.kill(pid, number)
+
+    def kill(self) -> None:
+        """Kill it as a crash of the machine does: all of its processes, at once."""
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        """End it, and remove what it has left; a child process leaves it to its parent."""
+        if os.getpid() != self._owner:
+            return
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.remove)
+
+
+def die_with_parent() -> None:
+    """Have the kernel end the server when the process of the tests ends, even by SIGKILL."""
+    pr_set_pdeathsig = 1
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]
+
+
+def wait_for(condition: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:
+    """Wait until the condition holds, for a real process that gives no other sign."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"a server did not come to it in {PATIENCE} s: {told()}")
+        time.sleep(0.01)
