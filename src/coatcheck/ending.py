@@ -33,8 +33,37 @@ async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Reco
         seen.add(handle)
 
 
-async def end_evicted(runtime: Runtime, handle: str, user_id: str | None) -> None:
-    """End a session that a newer one of its user has evicted."""
+async def make_room(
+    runtime: Runtime,
+    user_id: str | None,
+    newest: str,
+    evicted: Sequence[str],
+    spared: str | None,
+) -> None:
+    """End what a new session of the user has evicted, but what is `spared`.
+
+    And whatever else is older and over the limit: a sign-in that crashed, or met a full disk, may
+    have evicted it and left it standing, and an evicted one is not evicted again.
+    """
+    index, limit = runtime.index, runtime.config.max_sessions_per_user
+    for handle in evicted:
+        if handle != spared:
+            await _end_evicted(runtime, handle, user_id)
+    if not evicted or index is None or limit is None or user_id is None:
+        return
+    handles = [entry.key for entry in await index.entries(user_id)]
+    older = handles[: handles.index(newest)] if newest in handles else []
+    for handle in reversed(older):
+        found = await look_up(runtime, handle)
+        # A tombstone stays: it leads on to what has replaced it, which is perhaps the newest.
+        if found is None or not isinstance(found[1], Record) or found[1].ended(runtime.clock()):
+            continue
+        if limit <= 1:
+            await _end_evicted(runtime, handle, user_id)
+        limit -= 1
+
+
+async def _end_evicted(runtime: Runtime, handle: str, user_id: str | None) -> None:
     try:
         record = await end_record(runtime, handle, user_id)
     except StoreError:
@@ -57,7 +86,7 @@ async def readmit(runtime: Runtime, user_id: str | None, handles: Sequence[str])
         return
     for handle in reversed(handles):
         if not isinstance(await index.admit(user_id, handle, limit=limit, evict=False), Admitted):
-            await end_evicted(runtime, handle, user_id)
+            await _end_evicted(runtime, handle, user_id)
 
 
 async def heal(runtime: Runtime, user_id: str) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.ending import end_evicted, heal, readmit
+from coatcheck.ending import heal, make_room, readmit
 from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
@@ -307,10 +307,10 @@ class _Succession:
         await (readmit(runtime, self.user_id, evicted) if failed else self._end_evicted())
 
     async def _end_evicted(self) -> None:
-        for evicted in self.admission.evicted if self.admission else ():
-            # What was replaced would lead on to the new session, and end it.
-            if self.old_identity is None or evicted != self.old_identity.handle:
-                await end_evicted(self.runtime, evicted, self.user_id)
+        evicted = self.admission.evicted if self.admission else ()
+        # What was replaced would lead on to the new session, and end it.
+        spared = self.old_identity.handle if self.old_identity else None
+        await make_room(self.runtime, self.user_id, self.change.identity.handle, evicted, spared)
 
     async def _clean_up(self) -> None:
         """End what the new session evicted, and the index entry of what it replaced."""
