@@ -1,4 +1,4 @@
-"""The shell that plays consoles in earnest: programs and servers are processes of their own.
+"""The shell that plays pages with servers: they are processes of their own, and so are programs.
 
 Only ports differ from what stands on the page: a server gets a free one, and whoever is told to
 visit the page's port is sent there. `curl` is that of the system where it has one.
@@ -10,11 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from tests.docs.curl import Curl
 from tests.docs.shell import Shell, option
 from tests.e2e.conftest import unexpected
 from tests.e2e.servers import KINDS, PATIENCE, Kind, Server
@@ -25,9 +26,10 @@ _LOCAL: Final = re.compile(r"(?<=//127\.0\.0\.1:)\d+")
 class RealShell(Shell):
     """Plays consoles in one folder by starting what they name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, curl: str | None = shutil.which("curl")) -> None:
         super().__init__(folder)
-        self._real_curl = shutil.which("curl")
+        self._curl = curl
+        self._stand_in = Curl(folder)
         self._running: dict[str, tuple[Server, ExitStack]] = {}
         self._complaints: list[str] = []
 
@@ -38,9 +40,20 @@ class RealShell(Shell):
     def close(self) -> None:
         """Stop all servers; raises `AssertionError` where one has logged an error."""
         super().close()
+        self._stand_in.close()
         for port in list(self._running):
             self._stop(port)
         assert self._complaints == []
+
+    @property
+    def _commands(self) -> Mapping[str, Callable[[Sequence[str]], str]]:
+        return {
+            **super()._commands,
+            "curl": self._call,
+            "flask": self._flask,
+            "gunicorn": self._gunicorn,
+            "uvicorn": self._uvicorn,
+        }
 
     def _python(self, words: Sequence[str]) -> str:
         if words[0] != "-c":
@@ -48,16 +61,15 @@ class RealShell(Shell):
         return self._run([sys.executable, *words])
 
     def _call(self, words: Sequence[str]) -> str:
-        if self._real_curl is None:
-            return self.curl.run(words)
-
         def there(port: re.Match[str]) -> str:
+            if port[0] not in self._running:
+                raise AssertionError(f"nobody is served at port {port[0]} on this page")
             return str(self.port(port[0]))
 
-        return self._run(
-            [self._real_curl, "--silent", "--noproxy", "*"]
-            + [_LOCAL.sub(there, word) for word in words]
-        )
+        words = [_LOCAL.sub(there, word) for word in words]
+        if self._curl is None:
+            return self._stand_in.run(words)
+        return self._run([self._curl, "--silent", "--noproxy", "*", *words])
 
     def _flask(self, words: Sequence[str]) -> str:
         self.used.add(option(words, "--app", "app"))
@@ -83,7 +95,6 @@ class RealShell(Shell):
         kind = Kind(command, "wsgi", listening, stopping=None, cwd=self.folder)
         server = stack.enter_context(Server(kind, self.folder))
         self._running[port] = server, stack
-        self.curl.serve_at(port, server.port)
         return ""
 
     def _stop(self, port: str) -> None:

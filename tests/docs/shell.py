@@ -5,8 +5,7 @@
 
 What stands below a command is what it has to print: `...` is any text within a line and, alone on a
 line, any number of lines. A command that is not known here fails, so that no page names one that
-nobody has tried. Nothing is started, nothing is fetched: `flask run` and `uvicorn` take note of the
-application, and `curl` calls it. `tests.docs.processes` plays the same consoles in earnest.
+nobody has tried. Nothing is fetched. `tests.docs.processes` plays pages that start servers too.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
-from tests.docs.curl import Curl
 from tests.docs.project import extras, make_targets
 
 _VARIABLE: Final = re.compile(r"\$(?P<name>[A-Za-z_]\w*)")
@@ -42,7 +40,6 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.curl = Curl(folder)
         self._variables: dict[str, str] = {}
         self._before: dict[str, str | None] = {}
         self.used: set[str] = set()
@@ -91,7 +88,6 @@ class Shell:
 
     def close(self) -> None:
         """Forget the folder's modules and variables."""
-        self.curl.close()
         self._forget()
         for name, value in self._before.items():
             if value is None:
@@ -205,36 +201,6 @@ class Shell:
             raise AssertionError(f"make has no target {unknown}")
         return ""
 
-    def _flask(self, words: Sequence[str]) -> str:
-        name = words[words.index("--app") + 1]
-        command = [word for word in words if word not in ("--app", name)]
-        if command[:1] != ["run"]:
-            raise AssertionError(f"flask {' '.join(command)} is not played")
-        self.used.discard(name)
-        module = self.load(name)
-        app = module.app if hasattr(module, "app") else module.create_app()
-        self.curl.serve_wsgi(option(command, "--port", "5000"), app)
-        return ""
-
-    def _uvicorn(self, words: Sequence[str]) -> str:
-        command: Any = importlib.import_module("uvicorn.main").main
-        told = command.make_context("uvicorn", list(words)).params
-        self.curl.serve_asgi(str(told["port"]), self._application(told["app"]))
-        return ""
-
-    def _gunicorn(self, words: Sequence[str]) -> str:
-        config: Any = importlib.import_module("gunicorn.config")
-        told = config.Config().parser().parse_args(list(words))
-        (name,) = told.args
-        port = (told.bind or ["127.0.0.1:8000"])[0].rpartition(":")[2]
-        self.curl.serve_wsgi(port, self._application(name))
-        return ""
-
-    def _application(self, name: str) -> Any:
-        module, _, attribute = name.partition(":")
-        self.used.discard(module)
-        return getattr(self.load(module), attribute)
-
     def _sqlite(self, words: Sequence[str]) -> str:
         file, statement = words
         with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
@@ -251,23 +217,16 @@ class Shell:
         names = (path.name for path in (self.folder / folder).iterdir())
         return "".join(f"{name}\n" for name in sorted(names))
 
-    def _call(self, words: Sequence[str]) -> str:
-        return self.curl.run(words)
-
     @property
     def _commands(self) -> Mapping[str, Callable[[Sequence[str]], str]]:
         return {
             "cp": self._copy,
-            "curl": self._call,
-            "flask": self._flask,
-            "gunicorn": self._gunicorn,
             "ls": self._list,
             "make": self._make,
             "pip": self._pip,
             "pytest": self._pytest,
             "python": self._python,
             "sqlite3": self._sqlite,
-            "uvicorn": self._uvicorn,
         }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,9 +32,14 @@ def test_a_page_with_servers(page: Path, workspace: Workspace) -> None:
     workspace.play(page)
 
 
-def test_the_tutorial(workspace: Workspace) -> None:
+@pytest.mark.parametrize("curl", [shutil.which("curl"), None], ids=["curl", "stand-in"])
+def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curl: str | None) -> None:
     """All four pages, one after the other, in one folder."""
+    space = Workspace(tmp_path, monkeypatch, partial(RealShell, curl=curl))
     tutorial = sorted(TUTORIAL.glob("*.md"))
-    for page in tutorial:
-        workspace.play(page)
     assert len(tutorial) == 4
+    try:
+        for page in tutorial:
+            space.play(page)
+    finally:
+        space.close()

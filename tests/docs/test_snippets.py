@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.processes import RealShell
 from tests.docs.snippets import ROOT, Workspace, blocks
 
 
@@ -28,7 +29,6 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("```console\n$ ls | wc\n```\n", "does not know"),
         ("```console\n$ make coffee\n```\n", "no target"),
         ("```console\n$ pip install 'coatcheck[coffee]'\n```\n", "no extra"),
-        ("```console\n$ curl http://127.0.0.1:5000/\n```\n", "nobody is served"),
         ("```console\n$ python -c 'print(1)'\n2\n```\n", "has to print"),
         ('```python title="a.py"\n1 +\n```\n', "invalid syntax"),
         ('```python title="a.py"\n1 / 0\n```\n', "division by zero"),
@@ -77,3 +77,11 @@ def test_a_block_that_nothing_closes_is_found(page: Path) -> None:
 def test_the_root_is_that_of_the_project() -> None:
     """The pages are looked for where they are."""
     assert (ROOT / "pyproject.toml").is_file()
+
+
+def test_a_server_that_no_page_has_started_is_missed(tmp_path: Path) -> None:
+    """A page cannot visit what it has not told to start."""
+    shell = RealShell(tmp_path)
+    with pytest.raises(AssertionError, match="nobody is served at port 5000"):
+        shell.run("curl http://127.0.0.1:5000/")
+    shell.close()
