@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from coatcheck.store.file import FileStore as FileStore
     from coatcheck.store.keyvalue import AsyncKeyValueStore as AsyncKeyValueStore
     from coatcheck.store.keyvalue import KeyValueStore as KeyValueStore
+    from coatcheck.store.redis import AsyncRedisStore as AsyncRedisStore
+    from coatcheck.store.redis import RedisStore as RedisStore
     from coatcheck.store.sql import AsyncSQLStore as AsyncSQLStore
     from coatcheck.store.sql import SQLStore as SQLStore
     from coatcheck.store.sqlite import AsyncSQLiteStore as AsyncSQLiteStore
@@ -33,8 +35,10 @@ _LATER = {
     "AsyncKeyValueStore": "keyvalue",
     "FileStore": "file",
     "KeyValueStore": "keyvalue",
+    "AsyncRedisStore": "redis",
     "AsyncSQLStore": "sql",
     "AsyncSQLiteStore": "sqlite",
+    "RedisStore": "redis",
     "SQLStore": "sql",
     "SQLiteStore": "sqlite",
 }

@@ -11,6 +11,11 @@ fourth slash, an absolute path; options `durability` and `timeout`.
 `create_tables`, `prefix`, `schema`, `timeout` and `pool_size`. What else stands in the query, such
 as `sslmode`, is the driver's.
 
+`redis://host:6379/0`, `rediss://` with TLS, `unix:///run/redis.sock`,
+`redis+sentinel://host:26379,host:26379/primary-name/0`, `redis+cluster://host:6379,host:6379`, and
+`valkey://`: a `RedisStore`; options `timeout`, `db` (of a socket), `ssl_ca_certs`, `ssl_certfile`
+and `ssl_keyfile`.
+
 Options stand in the query: `sqlite:///sessions.db?durability=full&timeout=2`. All stores have
 `namespace`. A character that has a meaning in URLs is written in percent form where it belongs to a
 path: `%3F` for a question mark, `%23` for a hash, `%25` for a percent sign.
@@ -244,6 +249,28 @@ def _open_sql(parts: SplitResult, is_async: bool, options: dict[str, Any]) -> An
     return AsyncSQLStore(url, **options) if is_async else SQLStore(url, **options)
 
 
+def _open_redis(parts: SplitResult, is_async: bool, options: dict[str, Any]) -> Any:
+    try:
+        from coatcheck.store.redis import AsyncRedisStore, RedisStore
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a {parts.scheme} store needs {error.name}, which is not installed:"
+            " pip install 'coatcheck[redis]'"
+        ) from error
+    url = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return AsyncRedisStore(url, **options) if is_async else RedisStore(url, **options)
+
+
+_OF_REDIS: Final[Mapping[str, Callable[[str, str], Any]]] = {
+    "timeout": _seconds,
+    "db": _whole,
+    "ssl_ca_certs": _text,
+    "ssl_certfile": _text,
+    "ssl_keyfile": _text,
+    "namespace": _text,
+}
+_REDIS: Final = _Scheme(_open_redis, _OF_REDIS)
+
 _OF_SQL: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "create_tables": _flag,
     "prefix": _text,
@@ -262,10 +289,17 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "postgresql": _Scheme(_open_sql, _OF_SQL, has_driver=True),
     "mysql": _Scheme(_open_sql, _OF_SQL, has_driver=True),
     "mariadb": _Scheme(_open_sql, _OF_SQL, has_driver=True),
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "redis+sentinel": _REDIS,
+    "rediss+sentinel": _REDIS,
+    "redis+cluster": _REDIS,
+    "rediss+cluster": _REDIS,
+    "unix": _REDIS,
+    "redis+unix": _REDIS,
+    "valkey": _REDIS,
+    "valkeys": _REDIS,
 }
-
-_PLANNED: Final = frozenset({"redis", "rediss"})
-"""Schemes, up to a plus sign, that people will look for, and that this release does not have."""
 
 
 def _open_elsewhere(
@@ -277,11 +311,6 @@ def _open_elsewhere(
 
     found = importlib.metadata.entry_points(group=ENTRY_POINTS, name=parts.scheme)
     if not found:
-        if parts.scheme.partition("+")[0] in _PLANNED:
-            raise ConfigurationError(
-                f"no store is installed for the scheme {parts.scheme!r}: this release has none of"
-                f" its own, so install a distribution that adds one, or use {_known_schemes()}"
-            )
         near = difflib.get_close_matches(parts.scheme, _schemes(), 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigurationError(

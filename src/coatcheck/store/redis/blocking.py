@@ -1,0 +1,162 @@
+"""The Redis store for synchronous programs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, TypeAlias, Unpack
+
+from coatcheck import checks
+from coatcheck.clock import Clock, system_clock
+from coatcheck.drivers import run_now
+from coatcheck.errors import CorruptRecord
+from coatcheck.store.arguments import check_deadline, check_namespace
+from coatcheck.store.protocol import (
+    DEFAULT_NAMESPACE,
+    Admission,
+    IndexEntry,
+    Stored,
+    UpdateOutcome,
+    check_key,
+)
+from coatcheck.store.redis import records
+from coatcheck.store.redis.keys import Names
+from coatcheck.store.redis.link import Stepped
+from coatcheck.store.redis.opening import Extras, open_link
+from coatcheck.store.redis.steps import Steps
+from coatcheck.store.redis.trouble import NotAString
+
+if TYPE_CHECKING:
+    import redis
+
+    Client: TypeAlias = redis.Redis | redis.RedisCluster | redis.ConnectionPool
+
+
+class RedisStore:
+    """Sessions in Redis or Valkey, for any number of processes on any number of machines.
+
+    Each session is one key, `<namespace>/s/<handle>`, and each user with sessions has another one,
+    `<namespace>/u/<user>`, so every operation works in a cluster too. Redis 7.0 or later.
+
+    Args:
+        server: a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`,
+            `valkey://`), or a client of redis-py: a `Redis`, also that of a Sentinel's
+            `master_for`, a `RedisCluster`, or a `ConnectionPool`. A client is used as it is, with
+            its own timeouts and retries, and never closed.
+        timeout: seconds to wait for the server, 3 unless told; a client has its own.
+        namespace: the namespace of the IDs; stores of different namespaces may share a server.
+        clock: the source of time.
+        extras: more about a URL's server: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` (paths),
+            `db` for a socket.
+
+    Raises:
+        ConfigurationError: for an option that is wrong.
+        StoreError: for a cluster that cannot be reached; all else connects when it is used.
+    """
+
+    def __init__(
+        self,
+        server: str | Client,
+        *,
+        timeout: float | None = None,
+        namespace: str = DEFAULT_NAMESPACE,
+        clock: Clock = system_clock,
+        **extras: Unpack[Extras],
+    ) -> None:
+        self.namespace = check_namespace(namespace)
+        self.clock = clock
+        self._link, self.location = open_link(server, timeout, extras)
+        names = Names(self.namespace)
+        self._sessions = names.sessions
+        self._read = self._link.read
+        self._steps = Steps(Stepped(self._link), names, self._now)
+
+    def _now(self) -> float:
+        return self.clock()
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self._link.where!r} namespace={self.namespace!r}>"
+
+    def get(self, key: str, /) -> Stored | None:
+        """Return the live record, or `None`; raise `CorruptRecord` for what is none of ours."""
+        try:
+            value = self._read("GET", self._sessions + check_key(key).encode())
+        except NotAString as error:
+            raise CorruptRecord(str(error)) from error
+        return records.live(value, self.clock())
+
+    def create(
+        self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
+    ) -> bool:
+        """Insert at version 1; `False` where a live record has the key."""
+        check_key(key)
+        check_deadline(expires_at)
+        return run_now(self._steps.create(key, payload, expires_at, user_id))
+
+    def update(
+        self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
+    ) -> UpdateOutcome:
+        """Replace payload and deadline if the live record still has `version`."""
+        check_key(key)
+        check_deadline(expires_at)
+        return run_now(self._steps.update(key, payload, version, expires_at))
+
+    def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
+        """Move the deadline of exactly `version` forward."""
+        check_key(key)
+        check_deadline(expires_at)
+        return run_now(self._steps.touch(key, version, expires_at))
+
+    def delete(self, key: str, /, *, user_id: str | None = None) -> Stored | None:
+        """Remove the record and its index entry; return the live record that this call removed."""
+        return run_now(self._steps.delete(check_key(key), user_id))
+
+    def entries(self, user_id: str, /) -> Sequence[IndexEntry]:
+        """Return the user's entries, oldest admission first."""
+        return run_now(self._steps.entries(user_id))
+
+    def admit(
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
+    ) -> Admission:
+        """Enter `key`, before its record is created; see `UserIndex.admit`."""
+        check_key(key)
+        if replaces is not None:
+            check_key(replaces)
+        return run_now(self._steps.admit(user_id, key, limit, evict, replaces))
+
+    def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
+        """Say whether the session may live; see `UserIndex.confirm`."""
+        return run_now(self._steps.confirm(user_id, check_key(key), epoch))
+
+    def revoke(self, user_id: str, /, *, keep: Collection[str] = ()) -> Sequence[str]:
+        """Advance the user's epoch; return all keys but `keep`."""
+        return run_now(self._steps.revoke(user_id, keep))
+
+    def forget(self, user_id: str, key: str, /) -> None:
+        """Remove the entry, if it is there; the record is left alone."""
+        run_now(self._steps.forget(user_id, check_key(key)))
+
+    def purge(self, limit: int = 1000, /) -> int:
+        """Remove index entries without a record; the server removes expired records by itself."""
+        checks.count("limit", limit)
+        return run_now(self._steps.purge())
+
+    def claim_purge(self, interval: float, /) -> bool:
+        """Say whether the caller is the one, among all processes, to purge in this `interval`."""
+        return run_now(self._steps.claim_purge(interval))
+
+    def scan(
+        self, cursor: str | None = None, /, *, count: int = 1000
+    ) -> tuple[Sequence[str], str | None]:
+        """Return some live keys and the cursor of the next page, `None` after the last."""
+        return run_now(self._steps.scan(cursor, checks.count("count", count)))
+
+    def close(self) -> None:
+        """Close the connections of a store that was given a URL."""
+        self._link.close()

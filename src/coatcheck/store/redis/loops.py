@@ -1,0 +1,57 @@
+"""One thing for each event loop: a connection belongs to the loop on which it was made."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from coatcheck.errors import ConfigurationError, StoreError
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """Makes a thing for each event loop, when it is first asked for there.
+
+    A child process begins anew: what its parent has made is the parent's.
+    """
+
+    def __init__(self, make: Callable[[], T], where: str) -> None:
+        self._make = make
+        self._where = where
+        self._things: dict[asyncio.AbstractEventLoop, T] = {}
+        self._process = os.getpid()
+        self._closed = False
+
+    def current(self) -> T:
+        """Return the running loop's own; raise `ConfigurationError` on a loop not asyncio's."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "an AsyncRedisStore needs asyncio: give a RedisStore, which is called in threads,"
+                " to an application under trio"
+            ) from None
+        if os.getpid() != self._process:
+            self._process = os.getpid()
+            self._things = {}
+        thing = self._things.get(loop)
+        if thing is None:
+            if self._closed:
+                raise StoreError(f"the store of {self._where} is closed")
+            # A closed loop, and what belonged to it, would be kept here for ever.
+            self._things = {
+                other: one for other, one in self._things.items() if not other.is_closed()
+            }
+            thing = self._things[loop] = self._make()
+        return thing
+
+    def close(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
+        """Make no more; return what there is to be closed, with the loops."""
+        self._closed = True
+        things, self._things = self._things, {}
+        if os.getpid() != self._process:
+            return []
+        return [(loop, thing) for loop, thing in things.items() if not loop.is_closed()]

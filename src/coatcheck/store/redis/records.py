@@ -1,0 +1,94 @@
+"""A record as one string in Redis, so that one GET reads it and one key is all that it takes.
+
+`"r1" | version 8 | deadline 8 | token 8 | horizon 8 | length of user 2 | user | payload`,
+big-endian; a deadline is a double, infinity where there is none. The token is that of the write
+that made the version: a client that sends a command again because its answer was lost finds its
+own. Until the horizon the user's index is sure to outlive the record.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from math import inf, isnan
+from typing import Final
+
+from coatcheck.errors import CorruptRecord
+from coatcheck.store.protocol import Stored
+from coatcheck.store.redis.keys import HORIZON
+
+MAGIC: Final = b"r1"
+_HEAD: Final = struct.Struct(">2sQd8sdH")
+_SIZE: Final = _HEAD.size
+_START: Final = struct.Struct(">2sQd8s")
+_DOUBLE: Final = struct.Struct(">d")
+_VERSION: Final = struct.Struct(">Q")
+_ALL_BITS: Final = 0xFFFFFFFFFFFFFFFF
+
+pack_time: Final = _DOUBLE.pack
+_unpack_head: Final = _HEAD.unpack_from
+
+
+def new_token() -> bytes:
+    """Return eight bytes by which a write knows its own work."""
+    return os.urandom(8)
+
+
+def first(payload: bytes, expires_at: float | None, user_id: str | None, token: bytes) -> bytes:
+    """Return the value of a new record."""
+    user = b"" if user_id is None else user_id.encode("utf-8", "surrogatepass")
+    deadline = inf if expires_at is None else expires_at
+    head = _HEAD.pack(MAGIC, 1, deadline, token, horizon(expires_at), len(user))
+    return b"".join((head, user, payload))
+
+
+def start(version: int, expires_at: float | None, token: bytes) -> bytes:
+    """Return the first fields of a version, up to the horizon."""
+    return _START.pack(MAGIC, version, inf if expires_at is None else expires_at, token)
+
+
+def pack_version(version: int) -> bytes:
+    """Return a version as it lies in a value; one that cannot be is equal to none that is."""
+    return _VERSION.pack(version & _ALL_BITS)
+
+
+def horizon(expires_at: float | None) -> float:
+    """Return until when the index of a user is to be kept for a record with that deadline."""
+    return inf if expires_at is None else expires_at + HORIZON
+
+
+def parse(value: bytes) -> Stored:
+    """Return the record in a value; raise `CorruptRecord` where there is none."""
+    try:
+        magic, version, deadline, _token, _horizon, length = _unpack_head(value)
+    except struct.error:
+        raise CorruptRecord("the value is too short to be a record of this store") from None
+    if magic != MAGIC or isnan(deadline) or len(value) < _SIZE + length:
+        raise CorruptRecord("the value is not one that this store has written")
+    return Stored(version, None if deadline == inf else deadline, value[_SIZE + length :])
+
+
+def live(value: bytes | None, now: float) -> Stored | None:
+    """Return the live record in a value, `None` where there is no value or it has expired."""
+    if value is None:
+        return None
+    record = parse(value)
+    return record if record.expires_at is None or now < record.expires_at else None
+
+
+def user_of(value: bytes) -> bytes:
+    """Return whose the record in a value is, as in the name of the index; empty: nobody's."""
+    length: int = _unpack_head(value)[5]
+    return value[_SIZE : _SIZE + length]
+
+
+DEADLINE_AT: Final = ("10", "17")
+"""Where in a value the deadline lies, as GETRANGE takes it."""
+
+
+def is_live(deadline: bytes, now: float) -> bool:
+    """Say whether a record with these bytes at `DEADLINE_AT` is live; none: there is no record."""
+    if len(deadline) != _DOUBLE.size:
+        return False
+    (at,) = _DOUBLE.unpack(deadline)
+    return bool(now < at)

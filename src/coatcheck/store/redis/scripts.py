@@ -1,0 +1,140 @@
+"""What the server does in one step: compare and set, and nothing between the two.
+
+A script has one key, so that it runs on any node of a cluster. It is called by its SHA-1, and sent
+whole where the server does not know it, after a restart or a failover.
+
+In Lua, positions count from 1: a value's version lies at 3, its deadline at 11, its token at 19,
+its horizon at 27, the length of its user at 35, its user at 37.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+
+class Script:
+    """A script and the SHA-1 by which a server knows it."""
+
+    __slots__ = ("sha", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text.encode("ascii")
+        # The server's own name for it, not a defence (`EVALSHA`).
+        self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode("ascii")
+
+
+_HEAD: Final = """
+local head = redis.call('GETRANGE', KEYS[1], 0, 99)
+if #head > 0 and (#head < 36 or string.sub(head, 1, 2) ~= 'r1') then
+    return redis.error_reply('NOTARECORD the value is not one of this store: delete it')
+end
+local function number(text, at)
+    return (struct.unpack('>d', text, at or 1))
+end
+local function user()
+    local length = struct.unpack('>H', head, 35)
+    if #head >= 36 + length then
+        return string.sub(head, 37, 36 + length)
+    end
+    return redis.call('GETRANGE', KEYS[1], 36, 35 + length)
+end
+local function write(value, life)
+    if life == '' then
+        redis.call('SET', KEYS[1], value)
+    else
+        redis.call('SET', KEYS[1], value, 'PX', life)
+    end
+end
+"""
+
+CREATE: Final = Script(
+    _HEAD
+    + """
+local value, life, now, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local before = ''
+if #head > 0 then
+    if string.sub(head, 19, 26) == token then
+        return ''
+    end
+    if number(now) < number(head, 11) then
+        return 0
+    end
+    before = user()
+end
+write(value, life)
+return before
+"""
+)
+"""Insert where there is nothing live; the user of the expired record that gave way, or 0."""
+
+UPDATE: Final = Script(
+    _HEAD
+    + """
+local version, start, payload, now, life, horizon =
+    ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+if #head == 0 or number(now) >= number(head, 11) then
+    return false
+end
+if string.sub(head, 3, 10) ~= version then
+    if string.sub(head, 3, 10) == string.sub(start, 3, 10)
+        and string.sub(head, 19, 26) == string.sub(start, 19, 26) then
+        return 1
+    end
+    return redis.call('GET', KEYS[1])
+end
+local owner = ''
+if string.sub(head, 35, 36) ~= '\\0\\0' then
+    owner = user()
+    if horizon == '' and number(start, 11) > number(head, 27) then
+        return {owner}
+    end
+end
+if horizon == '' then
+    horizon = string.sub(head, 27, 34)
+end
+write(start .. horizon .. string.sub(head, 35, 36) .. owner .. payload, life)
+return 1
+"""
+)
+"""1: updated; nil: gone; the value that stands: a conflict; a list of the user: first see to it
+that the user's index is kept for long enough, then come back with the new horizon."""
+
+TOUCH: Final = Script(
+    _HEAD
+    + """
+local version, deadline, now, life, horizon = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+if #head == 0 or string.sub(head, 3, 10) ~= version or number(now) >= number(head, 11) then
+    return 0
+end
+if number(head, 11) < number(deadline) then
+    if horizon ~= '' then
+        redis.call('SETRANGE', KEYS[1], 26, horizon)
+    elseif string.sub(head, 35, 36) ~= '\\0\\0' and number(deadline) > number(head, 27) then
+        return {user()}
+    end
+    redis.call('SETRANGE', KEYS[1], 10, deadline)
+    redis.call('PEXPIRE', KEYS[1], life, 'GT')
+end
+return 1
+"""
+)
+"""1: that version stands, until the deadline or longer; 0: not; a list: as with `UPDATE`."""
+
+CLAIM: Final = Script(
+    """
+local function number(text)
+    return (struct.unpack('>d', text))
+end
+local last = redis.call('GET', KEYS[1])
+if last and #last == 8 then
+    local passed = number(ARGV[1]) - number(last)
+    if passed >= 0 and passed < number(ARGV[2]) then
+        return 0
+    end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return 1
+"""
+)
+"""1 for the caller who takes the interval; a time ahead of the clock is no reason to wait."""
