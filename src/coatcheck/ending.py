@@ -76,17 +76,20 @@ async def _end_evicted(runtime: Runtime, handle: str, user_id: str | None) -> No
         runtime.emit(SessionRevoked(handle, user_id, "evicted"))
 
 
-async def readmit(runtime: Runtime, user_id: str | None, handles: Sequence[str]) -> None:
-    """Let evicted sessions live on, for that which evicted them has failed.
+async def undo(runtime: Runtime, user_id: str | None, newest: str, evicted: Sequence[str]) -> None:
+    """Remove a new session that could not be completed; what it has evicted lives on.
 
     Those end for which there is no room: somebody was admitted since who knows nothing of them.
     """
     index, limit = runtime.index, runtime.config.max_sessions_per_user
-    if index is None or user_id is None:
-        return
-    for handle in reversed(handles):
-        if not isinstance(await index.admit(user_id, handle, limit=limit, evict=False), Admitted):
-            await _end_evicted(runtime, handle, user_id)
+    try:
+        await runtime.store.delete(newest, user_id=user_id)
+    finally:
+        if index is not None and user_id is not None:
+            for handle in reversed(evicted):
+                room = await index.admit(user_id, handle, limit=limit, evict=False)
+                if not isinstance(room, Admitted):
+                    await _end_evicted(runtime, handle, user_id)
 
 
 async def heal(runtime: Runtime, user_id: str) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.ending import heal, make_room, readmit
+from coatcheck.ending import heal, make_room, undo
 from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
@@ -136,7 +136,8 @@ class _Succession:
             if goes_on:
                 await self._clean_up()
         except BaseException:
-            await runtime.shield(self._withdraw(failed=True))
+            evicted = self.admission.evicted if self.admission else ()
+            await runtime.shield(undo(runtime, self.user_id, handle, evicted))
             raise
         if not created:
             raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
@@ -297,14 +298,13 @@ class _Succession:
             return True
         return await index.confirm(self.user_id, self.change.identity.handle, admission.epoch)
 
-    async def _withdraw(self, *, failed: bool = False) -> None:
+    async def _withdraw(self) -> None:
         """Remove the new record again; its ID never left.
 
-        What it evicted, and marked, ends too, or it would live on. After a failure it is let in.
+        What it evicted ends all the same: marked as it is, it would live on beside the limit.
         """
-        runtime, evicted = self.runtime, self.admission.evicted if self.admission else ()
-        await runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
-        await (readmit(runtime, self.user_id, evicted) if failed else self._end_evicted())
+        await self.runtime.store.delete(self.change.identity.handle, user_id=self.user_id)
+        await self._end_evicted()
 
     async def _end_evicted(self) -> None:
         evicted = self.admission.evicted if self.admission else ()
