@@ -74,6 +74,17 @@ class ManagerCore:
             # Neither written nor touched. That proves nothing, so the store is asked.
             await self._make_sure(visit)
 
+    async def refresh(self, visit: Visit) -> None:
+        """Read the session again, as `Lifecycle.refresh` does; raise `CorruptRecord` for damage.
+
+        That is no end of the session: somebody may restore it.
+        """
+        handle = visit.handle
+        stored = None if handle is None else await self.runtime.store.get(handle)
+        if stored is not None:
+            unpack(stored.payload)
+        await self.lifecycle.refresh(visit)
+
     async def _make_sure(self, visit: Visit) -> None:
         for _ in range(MOST_TRIES):
             before = visit.held

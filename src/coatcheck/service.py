@@ -19,7 +19,7 @@ from coatcheck.clock import Clock, system_clock
 from coatcheck.codecs import CustomType
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
-from coatcheck.errors import ConfigurationError, CorruptRecord, StoreError
+from coatcheck.errors import ConfigurationError, CorruptRecord, SessionEnded, StoreError
 from coatcheck.events import OnEvent
 from coatcheck.face import attach
 from coatcheck.kept_secret import kept_secret
@@ -27,7 +27,7 @@ from coatcheck.layout import unpack
 from coatcheck.lifecycle import purge_all
 from coatcheck.manager import SessionManager, core_of
 from coatcheck.result import Result, refused, told
-from coatcheck.service_session import DAMAGED, ServiceSession, fill
+from coatcheck.service_session import ServiceSession, damaged, fill
 from coatcheck.session import Session
 from coatcheck.store import open_store
 from coatcheck.store.protocol import DEFAULT_NAMESPACE, Store
@@ -162,7 +162,10 @@ class SessionService:
         session.login(user_id)
         if data is not None:
             fill(visit, data)
-        run_now(core.create(visit))
+        try:
+            run_now(core.create(visit))
+        except SessionEnded:
+            return refused("new_session", _AT_ONCE, "ended")
         # What was given stays the caller's: the session's data is a copy of its own.
         visit.view, visit.shared = None, False
         return Result(success=True, session=ServiceSession(core, visit))
@@ -181,7 +184,7 @@ class SessionService:
             return self._missing(session_id)
         visit.data()
         if visit.held is None:
-            return refused("get_session_info", DAMAGED, "damaged")
+            return refused("get_session_info", damaged(_UNDECODABLE), "damaged")
         return Result(success=True, session=ServiceSession(core, visit))
 
     def _missing(self, session_id: str) -> Result:
@@ -193,8 +196,8 @@ class SessionService:
             stored = run_now(self._core.runtime.store.get(known[0].handle))
             if stored is not None:
                 unpack(stored.payload)
-        except CorruptRecord:
-            return refused("get_session_info", DAMAGED, "damaged")
+        except CorruptRecord as error:
+            return refused("get_session_info", damaged(error), "damaged")
         return refused("get_session_info", _NOT_FOUND, "not-found")
 
     @told()
@@ -225,16 +228,16 @@ class SessionService:
         which was left alone. It reads all sessions, so it is for now and then.
         """
         removed = run_now(purge_all(self._core.runtime))
-        active, damaged = run_now(self._core.survey())
+        active, broken = run_now(self._core.survey())
         message = ""
-        if damaged:
+        if broken:
             message = (
-                f"{len(damaged)} sessions cannot be read and were left alone: restore those that"
+                f"{len(broken)} sessions cannot be read and were left alone: restore those that"
                 " `damaged` names, or remove them with manager.delete(), and a file that does not"
                 " even begin like a record by hand"
             )
         return Result(
-            success=True, message=message, deleted_count=removed, active=active, damaged=damaged
+            success=True, message=message, deleted_count=removed, active=active, damaged=broken
         )
 
 
@@ -314,8 +317,13 @@ def _text(session_id: object) -> str:
     raise TypeError(f"a session ID is a string, not {type(session_id).__name__}")
 
 
+_UNDECODABLE: Final = CorruptRecord("the data cannot be decoded")
 _HOUR: Final = 3600.0
 _NO_ID: Final = "Session ID required: give what session_id() returned"
+_AT_ONCE: Final = (
+    "the user's sessions were ended, or another one was begun, at the same moment: use that one, or"
+    " try again"
+)
 _NOT_OURS: Final = (
     "session not found: the ID was not made by this service, or under another secret; begin one"
     " with new_session()"

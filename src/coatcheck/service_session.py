@@ -98,9 +98,11 @@ class ServiceSession:
         """
         visit = self._standing()
         try:
-            run_now(self._core.lifecycle.refresh(visit))
+            run_now(self._core.refresh(visit))
         except SessionEnded:
             return refused("refresh", _NOT_THERE, "ended")
+        except CorruptRecord as error:
+            return refused("refresh", damaged(error), "damaged")
         self._unsaved = False
         self._whole = None
         self._data()
@@ -201,7 +203,7 @@ class ServiceSession:
             if visit.held is None:
                 # It was left as it is, and this object is no session any more.
                 visit.phase, visit.view = Phase.LOST, None
-                raise CorruptRecord(DAMAGED)
+                raise CorruptRecord("the data cannot be decoded")
         view = visit.data()
         if self._whole is None:
             self._whole = view.keys() == {WHOLE}
@@ -231,7 +233,11 @@ _REPLACED: Final = (
     "another program replaced the session's data as a whole, so what changed here was not saved:"
     " take it from get_data(), call refresh(), and set it anew"
 )
-DAMAGED: Final = (
-    "what is stored of this session is damaged: end it with delete_session(), and begin a new one"
-    " with new_session()"
-)
+
+
+def damaged(error: CorruptRecord) -> str:
+    """Say of a session that cannot be read what to do."""
+    return (
+        f"what is stored of this session is damaged ({error}): restore it, or end it with"
+        " delete_session() and begin a new one with new_session()"
+    )
