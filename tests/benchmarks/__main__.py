@@ -1,25 +1,26 @@
 """Times what a session adds to a request, beside the bare operation of its store.
 
     python -m tests.benchmarks [--rounds 9] [--adapters wsgi,asgi] [--stores memory,sqlite]
+    python -m tests.benchmarks --only mix --cpu
 
 "Added" is microseconds over the same application without sessions, in the same round; the ratio is
 to the bare store operations that the request cannot do without, timed in the same round too: a read
 is one `get`, a write one `get` and one `update`, a new session one `create`. Medians over rounds.
-Ratios hold from machine to machine; microseconds do not. Nothing here is a test.
+Ratios hold from machine to machine; microseconds do not. Then the seeds' mix: see `mix.py`. Nothing
+here is a test.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
-from statistics import median
 
 from coatcheck import SessionManager, open_store
 from tests.benchmarks.apps import ADAPTERS, PAYLOAD, SECRET, Target
+from tests.benchmarks.mix import measure_mix, show_mix
+from tests.benchmarks.timing import by_the_processor, medians, timed
 
 REQUESTS = {
     "visitor, untouched": ("/untouched", False),
@@ -28,8 +29,6 @@ REQUESTS = {
     "write": ("/write", True),
     "new": ("/new", False),
 }
-BATCH = 0.02
-"""Seconds that one batch takes, about."""
 
 
 def store_url(name: str, folder: str, who: str) -> str:
@@ -70,20 +69,6 @@ class BareStore:
         )
 
 
-def timed(operation: Callable[[], object], times: int) -> float:
-    """Return the seconds that the operation takes, that many times over."""
-    start = time.perf_counter()
-    for _ in range(times):
-        operation()
-    return time.perf_counter() - start
-
-
-def enough(run: Callable[[int], float]) -> int:
-    """Return how many times to run for a batch of about `BATCH` seconds."""
-    run(3)
-    return max(5, int(BATCH / (run(10) / 10)))
-
-
 def measure(
     rounds: int, adapters: list[str], stores: list[str], folder: str
 ) -> dict[tuple[str, str, str], float]:
@@ -105,14 +90,7 @@ def measure(
         bare = BareStore(store_url(store, folder, "store"))
         for operation in ("get", "update", "create"):
             plan["store", store, operation] = partial(timed, getattr(bare, operation))
-    times = {name: enough(run) for name, run in plan.items()}
-    samples: dict[tuple[str, str, str], list[float]] = {name: [] for name in plan}
-    gc.collect()
-    gc.freeze()
-    for _ in range(rounds):
-        for name, run in plan.items():
-            samples[name].append(run(times[name]) / times[name])
-    return {name: median(values) for name, values in samples.items()}
+    return medians(plan, rounds)
 
 
 def show(
@@ -141,10 +119,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--adapters", default="wsgi,asgi,flask")
     parser.add_argument("--stores", default="memory,file,sqlite")
+    parser.add_argument("--only", choices=["requests", "mix"], help="leave the other part out")
+    parser.add_argument("--cpu", action="store_true", help="time the mix by the processor's clock")
     options = parser.parse_args()
     adapters, stores = options.adapters.split(","), options.stores.split(",")
     with tempfile.TemporaryDirectory() as folder:
-        show(measure(options.rounds, adapters, stores, folder), adapters, stores)
+        if options.only != "mix":
+            show(measure(options.rounds, adapters, stores, folder), adapters, stores)
+        if options.cpu:
+            by_the_processor()
+        if options.only != "requests":
+            show_mix(measure_mix(options.rounds, stores, folder))
 
 
 if __name__ == "__main__":
