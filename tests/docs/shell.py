@@ -62,7 +62,7 @@ class Shell:
         assignment = _ASSIGNMENT.fullmatch(command)
         if assignment is not None:
             value = "".join(shlex.split(self._expand(assignment["value"])))
-            self._assign(assignment["name"], value, exported=command.startswith("export "))
+            self._assign(assignment["name"], _served(value), exported=command.startswith("export "))
             return ""
         words = shlex.split(self._expand(command))
         target = None
@@ -228,6 +228,18 @@ class Shell:
             "python": self._python,
             "sqlite3": self._sqlite,
         }
+
+
+def _served(value: str) -> str:
+    """Return the value; for the URL of a server, that of one which the tests have started."""
+    # Here, for few pages need the drivers.
+    if value.startswith("redis://"):
+        from tests.servers.redis import fresh_url
+    elif value.startswith("postgresql://"):
+        from tests.servers.postgresql import fresh_url
+    else:
+        return value
+    return fresh_url()
 
 
 def commands_of(console: str) -> Iterator[tuple[str, str]]:
