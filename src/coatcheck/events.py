@@ -167,6 +167,10 @@ class Emitter:
     def __init__(self, hook: OnEvent | None = None) -> None:
         self._hook = hook
 
+    def wants(self, kind: type[Event]) -> bool:
+        """Say whether anybody would see such an event; to ask where making it would be noticed."""
+        return self._hook is not None or logger.isEnabledFor(kind.level)
+
     def __call__(self, event: Event) -> None:
         if logger.isEnabledFor(event.level):
             logger.log(event.level, "%s", event)

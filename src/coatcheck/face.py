@@ -39,6 +39,7 @@ class Face:
         self._native = native
         self._request_view = view
         self._begun = lifecycle.runtime.clock()
+        self._opened: list[Visit] = []
 
     def _first_look(self) -> Visit:
         """Open the session at its first use. Of several threads that do so at once, one wins."""
@@ -47,7 +48,8 @@ class Face:
             visit = self._new_visit() if self._outer is None else self._visit_of_outer(self._outer)
         if visit.phase is _UNOPENED:
             self._open(visit)
-        winner: Visit = self.__dict__.setdefault("_visit", visit)
+        self._opened.append(visit)
+        winner = self._visit = self._opened[0]
         return winner
 
     def _new_visit(self) -> Visit:

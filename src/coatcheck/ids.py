@@ -14,13 +14,12 @@ import hashlib
 import re
 import secrets
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable
-from functools import partial
 from hmac import compare_digest
 from typing import Final, NamedTuple, NoReturn
 
 from coatcheck import checks
 from coatcheck.keys import Key, KeyRing
+from coatcheck.tuples import maker
 
 VERSION: Final = 1
 ID_LENGTH: Final = 68
@@ -52,11 +51,7 @@ class Identity(NamedTuple):
         return f"Identity(handle={self.handle!r}, secret=...)"
 
 
-# Half the cost of calling the class of a named tuple.
-_identity: Callable[[tuple[str, bytes]], Identity] = partial(
-    tuple.__new__,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    Identity,
-)
+_identity: Final = maker(Identity)
 
 
 class IDSigner:

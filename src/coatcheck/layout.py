@@ -98,9 +98,9 @@ def _pack_grave(grave: Tombstone) -> bytes:
 
 def unpack(payload: bytes) -> Content:
     """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make."""
-    if payload[:1] == b"c":
-        return _unpack_text(payload)
-    if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC or len(payload) < _HEAD_SIZE:
+    if payload[:2] != _MAGIC or crc32(payload) != _RESIDUE or len(payload) < _HEAD_SIZE:
+        if payload[:1] == _TEXT[:1]:
+            return _unpack_text(payload)
         raise CorruptRecord("the checksum does not match, or this is no record of ours")
     flags = payload[2]
     try:

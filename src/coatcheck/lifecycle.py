@@ -10,11 +10,11 @@ Theory of operation. A request meets a session in one of these phases (`visit.Ph
                   └──> LOST     another request ended or replaced it: nothing is written or sent
     any    ──destroy─> ENDED    `logout` is the same, and goes on as NEW
 
-`open` and `commit` are the only ways in and out. All rules about them are here and in the three
-modules for what they do: `saving` (a record changes), `succession` (a record begins, or makes way
-for the next), `ending` (a record goes). They are coroutines; `drivers` says who drives them. The
-adapters
-call these methods and translate headers and statuses; they decide nothing.
+`open` and `commit` are the only ways in and out. All rules about them are here and in the modules
+for what they do: `opening` (a session is found), `saving` (a record changes), `succession` (a
+record begins, or makes way for the next), `ending` (a record goes). They are coroutines; `drivers`
+says who drives them. The adapters call these methods and translate headers and statuses; they
+decide nothing.
 
 A commit happens before the headers leave, so that an error can still be shown and a new ID sent. A
 second one, at the end of the body or connection, saves what changed since. What can no longer
@@ -23,31 +23,22 @@ reach anybody by then becomes the event `ChangesDropped`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from hmac import compare_digest
+from collections.abc import Awaitable
 from math import inf
 from secrets import randbelow
 from typing import Final
 
 from coatcheck.ending import end_record
-from coatcheck.errors import CoatcheckError, CorruptRecord, SessionEnded
+from coatcheck.errors import CoatcheckError, SessionEnded
 from coatcheck.events import (
-    AmbiguousID,
     ChangesDropped,
-    IDRejected,
     PurgeFailed,
-    RecordCorrupt,
     SessionDestroyed,
-    SessionExpired,
-    UnknownID,
-    WrongSecret,
 )
-from coatcheck.ids import Identity, secret_hash
-from coatcheck.layout import unpack
-from coatcheck.record import Tombstone, merge, restrict
+from coatcheck.opening import find, meet
+from coatcheck.record import merge, restrict
 from coatcheck.runtime import Runtime
 from coatcheck.saving import save, touch
-from coatcheck.state.candidates import MOST_CANDIDATES
 from coatcheck.succession import begin, replace
 from coatcheck.visit import Held, Phase, Visit
 
@@ -57,113 +48,11 @@ PURGE_BATCH: Final = 1000
 
 
 class Lifecycle:
-    """Opens and commits the sessions of one runtime."""
+    """Commits the sessions of one runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._purge_at = 0.0 if runtime.purges and runtime.config.purge == "auto" else inf
-
-    # Opening
-
-    def identify(self, visit: Visit) -> None:
-        """Find the well-signed IDs that the client sent, without asking the store."""
-        runtime = self.runtime
-        found = runtime.state.extract(visit.request) if visit.request is not None else None
-        candidates: Sequence[str] = (found,) if isinstance(found, str) else found or ()
-        visit.candidates = candidates
-        if not candidates:
-            return
-        visit.carried = candidates[0]
-        if len(candidates) > MOST_CANDIDATES:
-            runtime.emit(IDRejected("too-many"))
-            return
-        verify = runtime.signer.verify
-        verified: list[tuple[str, Identity, bool]] = []
-        for candidate in candidates:
-            known = verify(candidate)
-            if known is not None:
-                identity, current = known
-                if not verified or all(identity != other for _, other, _ in verified):
-                    verified.append((candidate, identity, current))
-        if not verified:
-            runtime.emit(IDRejected("signature"))
-        visit.verified = verified
-
-    async def open(self, visit: Visit) -> None:
-        """Find the session that the client came with, in at most two store calls."""
-        if visit.candidates is None:
-            self.identify(visit)
-        verified = visit.verified
-        if not verified:
-            visit.become_new()
-            return
-        if len(verified) > 2:
-            self._ambiguous(visit)
-            return
-        live: Held | None = None
-        grave: Tombstone | None = None
-        for candidate, identity, current in verified:
-            met = await self._meet(identity)
-            if isinstance(met, Held):
-                if live is not None:
-                    self._ambiguous(visit)
-                    return
-                live = met
-                visit.carried, visit.identity, visit.reissue = candidate, identity, not current
-            elif met is not None and met.mutes(visit.begun):
-                grave, visit.buried = met, identity
-        if live is not None:
-            visit.adopt(live)
-            return
-        buried = visit.buried
-        visit.become_new()
-        if grave is not None:
-            visit.phase = Phase.MUTE
-            visit.buried, visit.tombstone = buried, grave
-
-    async def find(self, visit: Visit, identity: Identity) -> bool:
-        """Open the session of a handle that no client sent; `False` if there is none."""
-        met = await self._meet(identity)
-        if not isinstance(met, Held):
-            return False
-        visit.identity = identity
-        visit.adopt(met)
-        return True
-
-    async def _meet(self, identity: Identity) -> Held | Tombstone | None:
-        """Ask the store what the handle stands for, for who knows the secret; `None` is an event.
-
-        Without a secret (an administrator's handle) nothing is compared.
-        """
-        runtime = self.runtime
-        handle, secret = identity
-        try:
-            stored = await runtime.store.get(handle)
-            if stored is None:
-                runtime.emit(UnknownID(handle))
-                return None
-            content = unpack(stored.payload)
-        except CorruptRecord as error:
-            runtime.emit(RecordCorrupt(handle, str(error)))
-            return None
-        if secret and not compare_digest(secret_hash(secret), content.secret_hash):
-            runtime.emit(WrongSecret(handle))
-            return None
-        if isinstance(content, Tombstone):
-            runtime.emit(UnknownID(handle))
-            return content
-        now = runtime.clock()
-        if content.created_at > now or (content.signed_in_at or 0.0) > now:
-            content = content.as_of(now)
-        if content.deadline is not None and now >= content.deadline:
-            runtime.emit(SessionExpired(handle))
-            return None
-        return Held(stored.version, stored.expires_at, content)
-
-    def _ambiguous(self, visit: Visit) -> None:
-        handles = tuple(identity.handle for _, identity, _ in visit.verified)
-        self.runtime.emit(AmbiguousID(handles))
-        visit.become_new()
 
     # Committing
 
@@ -244,7 +133,7 @@ class Lifecycle:
         mine = runtime.codec.encode(visit.data()) if changing else None
         base, cleared = visit.base, visit.cleared
         pending = visit.expiry, visit.replacement
-        if not await self.find(visit, identity):
+        if not await find(visit, identity):
             visit.lose("gone")
             self._tell(visit)
             raise SessionEnded("another request ended this session")
@@ -314,7 +203,7 @@ class Lifecycle:
         """Touch the session; where that did not take, one `get` decides whether it still stands."""
         if await touch(visit) or visit.identity is None or visit.held is None:
             return
-        met = await self._meet(visit.identity)
+        met = await meet(self.runtime, visit.identity)
         if isinstance(met, Held):
             visit.hold(met)
         else:

@@ -15,6 +15,7 @@ from coatcheck.face import attach
 from coatcheck.ids import Identity
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle, purge_all
+from coatcheck.opening import find, open_visit
 from coatcheck.options import Options
 from coatcheck.record import Record
 from coatcheck.request import PlainRequest
@@ -54,12 +55,12 @@ class ManagerCore:
 
     async def open(self, session_id: str) -> Visit | None:
         visit = self.new_visit(session_id)
-        await self.lifecycle.open(visit)
+        await open_visit(visit)
         return visit if visit.phase is Phase.STORED else None
 
     async def find(self, handle: str) -> Visit | None:
         visit = self.new_visit()
-        found = await self.lifecycle.find(visit, Identity(check_key(handle), b""))
+        found = await find(visit, Identity(check_key(handle), b""))
         return visit if found else None
 
     async def save(self, visit: Visit) -> None:

@@ -21,9 +21,11 @@ class SessionMapping(Face, MutableMapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         visit = self._visit or self._first_look()
+        if visit.phase is _LOST:
+            self._look()
         view = visit.view
-        if view is None or visit.phase is _LOST:
-            view = self._look().data()
+        if view is None:
+            view = visit.data()
         try:
             value = view[key]
         except KeyError:

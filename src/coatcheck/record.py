@@ -8,12 +8,12 @@ flight under the old ID neither writes nor reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from coatcheck.codecs import Codec
 from coatcheck.config import Resolver
+from coatcheck.tuples import maker
 
 TOMBSTONE_LIFE: Final = 600.0
 """Seconds for which a tombstone stands."""
@@ -68,11 +68,7 @@ class Record(NamedTuple):
         )
 
 
-# A third of what calling the class of a named tuple costs.
-make_record: Final[Callable[[Iterable[Any]], Record]] = partial(
-    tuple.__new__,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    Record,
-)
+make_record: Final = maker(Record)
 
 
 class Tombstone(NamedTuple):

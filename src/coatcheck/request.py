@@ -76,7 +76,9 @@ class WSGIRequest:
 
     def header(self, name: str, /) -> list[str]:
         """One value at most: a server joins repeated headers (RFC 3875, 4.1.18)."""
-        value: str | None = self.native.get("HTTP_" + name.upper().replace("-", "_"))
+        value: str | None = self.native.get(
+            "HTTP_COOKIE" if name == "cookie" else "HTTP_" + name.upper().replace("-", "_")
+        )
         return [] if value is None else [value]
 
 

@@ -27,7 +27,10 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
     runtime = visit.runtime
     state, request = runtime.state, visit.request
     visit.response_started = True
-    personal = visit.seen_user is not None or visit.user_id is not None
+    replacement = visit.replacement
+    personal = visit.seen_user is not None or (
+        replacement is not None and replacement.user_id is not None
+    )
     if (visit.must_issue or visit.must_clear) and request is not None:
         if visit.must_issue and visit.phase is Phase.STORED and visit.identity and visit.held:
             visit.must_issue = False

@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -73,6 +73,8 @@ class Runtime:
         self.shield = shield
         self.opens_inline: bool = getattr(shaped, "get_never_suspends", False)
         """Whether a session can be opened without suspending, and so at its first touch."""
+        self.get_now = shaped.wrapped.get if isinstance(shaped, drivers.Blocking) else None
+        """The store's `get` where it returns what it found, and no coroutine."""
         self.blocks = isinstance(shaped, drivers.Blocking)
         """Whether no call suspends, so that a coroutine can be stepped to its end at once."""
         self.namespace = _namespace(config, store)
@@ -92,6 +94,14 @@ class Runtime:
             _JSON: JSONCodec(config.types),
         }
         self._codecs[self.codec_number] = self.codec
+        self.decode: Callable[[bytes], dict[str, Any]] = getattr(
+            self.codec, "decode_own", self.codec.decode
+        )
+        """Decodes the data of a record, whose checksum was right."""
+        self.is_encoding_of: Callable[[bytes, Mapping[str, Any]], bool] = getattr(
+            self.codec, "is_encoding_of", partial(Codec.is_encoding_of, self.codec)
+        )
+        """Says whether data is what those bytes are the encoding of."""
         self.pack: Callable[[Content], bytes] = partial(pack, text=self.codec_number == _JSON)
         """Turns a record or tombstone into a payload, in the layout that goes with the codec."""
         self.empty = self.codec.encode({})

@@ -16,7 +16,7 @@ from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
 from coatcheck.record import Merged, Record, Tombstone, merge
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
-from coatcheck.visit import Held, Visit
+from coatcheck.visit import Held, Visit, make_held
 
 RENEW_COOKIE: Final = MAX_AGE_LIMIT / 2
 """Where a session outlives its cookie, that is sent anew as each of these passes, in seconds."""
@@ -109,7 +109,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
             raise SaveConflict(
                 "other requests kept changing this session for 2 s; the change was not saved"
             )
-    _note_saved(visit, Held(outcome.version, expires_at, record), held, mine, now)
+    _note_saved(visit, make_held((outcome.version, expires_at, record)), held, mine, now)
     if merged is not None:
         report_merge(visit, merged)
 

@@ -15,6 +15,7 @@ from coatcheck.drivers import run_now
 from coatcheck.errors import SessionError, SessionNotLoaded, StoreError
 from coatcheck.face import visit_of
 from coatcheck.mapping import SessionMapping
+from coatcheck.opening import identify, open_now, open_visit
 from coatcheck.visit import Phase, Replacement, Visit
 
 
@@ -205,7 +206,7 @@ class Session(BaseSession):
     """A session of a synchronous program: it loads itself at its first use, and saves on `save`."""
 
     def _open(self, visit: Visit) -> None:
-        run_now(self._lifecycle.open(visit))
+        open_now(visit)
 
     def _end(self, reason: Literal["destroy", "logout"]) -> None:
         super()._end(reason)
@@ -248,13 +249,13 @@ class AsyncSession(BaseSession):
         if self._failure is not None:
             raise self._failure
         if visit.candidates is None:
-            self._lifecycle.identify(visit)
+            identify(visit)
         if visit.verified and not visit.runtime.opens_inline:
             raise SessionNotLoaded(
                 "this session is not loaded: write `await session.load()` before its first use, or"
                 " let the middleware load it (lazy=False)"
             )
-        run_now(self._lifecycle.open(visit))
+        open_now(visit)
 
     async def load(self) -> AsyncSession:
         """Load the session, if it is not loaded yet, and return it."""
@@ -271,14 +272,15 @@ class AsyncSession(BaseSession):
         if self._prepared is None:
             self._failure = None
             visit = self._new_visit()
-            self._lifecycle.identify(visit)
+            identify(visit)
             if visit.verified:
                 try:
-                    await self._lifecycle.open(visit)
+                    await open_visit(visit)
                 except StoreError as error:
                     self._failure = error
                     return
-            self.__dict__.setdefault("_prepared", visit)
+            if self._prepared is None:
+                self._prepared = visit
 
     async def save(self) -> None:
         """Save now, rather than when the response starts; see `Session.save`."""

@@ -30,12 +30,22 @@ from coatcheck.events import (
     SessionRevoked,
 )
 from coatcheck.ids import Identity, secret_hash
-from coatcheck.record import TOMBSTONE_LIFE, Content, Record, Tombstone, difference, merge, restrict
+from coatcheck.joining import join
+from coatcheck.record import (
+    TOMBSTONE_LIFE,
+    Content,
+    Record,
+    Tombstone,
+    difference,
+    make_record,
+    merge,
+    restrict,
+)
 from coatcheck.runtime import Runtime
-from coatcheck.saving import amended, check_size, encode, handle_of, save
+from coatcheck.saving import amended, check_size, encode, handle_of
 from coatcheck.store.protocol import Admitted, Conflict, Updated
 from coatcheck.tombstone import follow, tombstone_for
-from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
+from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit, make_held
 
 MAX_COLLISIONS: Final = 3
 """How many new handles are tried; a second collision of 128 random bits means broken randomness."""
@@ -59,8 +69,9 @@ async def begin(visit: Visit) -> None:
         raise StoreError(
             f"{MAX_COLLISIONS} new handles in a row were taken: is the randomness broken?"
         )
-    _take_over(visit, identity, Held(1, expires_at, record), data)
-    runtime.emit(SessionCreated(identity.handle))
+    _take_over(visit, identity, make_held((1, expires_at, record)), data)
+    if runtime.emit.wants(SessionCreated):
+        runtime.emit(SessionCreated(identity.handle))
 
 
 async def replace(visit: Visit) -> None:
@@ -76,7 +87,7 @@ async def replace(visit: Visit) -> None:
         lost = difference(runtime.codec, runtime.empty, change.mark)
         if lost:
             visit.drops.append(ChangesDropped(visit.buried.handle, lost, "replaced"))
-        if await _adopt(visit, change, visit.buried, visit.tombstone, base=change.mark):
+        if await join(visit, change, visit.buried, visit.tombstone, base=change.mark):
             return
     await _Succession(runtime, visit, change).carry_out()
 
@@ -265,7 +276,7 @@ class _Succession:
                     return await self._merge(self.old.record, None)
             else:
                 base = restrict(runtime.codec, visit.base, change.keep)
-                if await _adopt(visit, change, self.old_identity, content, base=base):
+                if await join(visit, change, self.old_identity, content, base=base):
                     await self._withdraw()
                     return False
         # A sign-in of its own: what the old session held was ended with it.
@@ -335,56 +346,24 @@ class _Succession:
             runtime.emit(SessionCreated(handle, self.user_id))
 
 
-async def _adopt(
-    visit: Visit, change: Replacement, old: Identity, grave: Tombstone, *, base: bytes
-) -> bool:
-    """Join the session that another `login` of the same user made of the same old one.
-
-    The tombstone holds the successor's secret under the old one, which only the holder of the old
-    ID has; and only who signs in as the successor's own user is let in. Changes since `base` are
-    saved there.
-    """
-    runtime = visit.runtime
-    found = await follow(runtime, old, grave)
-    if found is None or found[1].record.user_id != change.user_id:
-        return False
-    identity, held = found
-    view = visit.data()
-    before = {name: getattr(visit, name) for name in Visit.__slots__}
-    drops = len(visit.drops)
-    visit.identity, visit.buried, visit.tombstone = identity, None, None
-    visit.replacement = None
-    visit.hold(held)
-    visit.base, visit.epoch, visit.view = base, held.record.epoch, view
-    visit.cleared = False
-    visit.written = True
-    await save(visit, force=True)
-    if visit.phase is Phase.STORED:
-        visit.must_issue = True
-        return True
-    # It ended in this very moment, so there is nothing to join.
-    for name, value in before.items():
-        setattr(visit, name, value)
-    del visit.drops[drops:]
-    return False
-
-
 def _fresh(
     runtime: Runtime, identity: Identity, user_id: str | None, data: bytes, now: float
 ) -> Record:
     config = runtime.config
     lifetime = config.lifetime
-    return Record(
-        secret_hash(identity.secret),
-        user_id,
-        0,
-        now,
-        None if user_id is None else now,
-        config.expire,
-        None if lifetime is None else now + lifetime,
-        runtime.persistent,
-        runtime.codec_number,
-        data,
+    return make_record(
+        (
+            secret_hash(identity.secret),
+            user_id,
+            0,
+            now,
+            None if user_id is None else now,
+            config.expire,
+            None if lifetime is None else now + lifetime,
+            runtime.persistent,
+            runtime.codec_number,
+            data,
+        )
     )
 
 

@@ -12,13 +12,14 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from coatcheck.errors import CorruptRecord, UnserializableValue
 from coatcheck.events import ChangesDropped, RecordCorrupt
 from coatcheck.ids import Identity
 from coatcheck.record import Record, Tombstone, difference
+from coatcheck.tuples import maker
 
 if TYPE_CHECKING:
     from coatcheck.request import Request
@@ -43,12 +44,19 @@ class Phase(Enum):
     LOST = "another request ended it"
 
 
+Claim: TypeAlias = tuple[str, Identity, bool]
+"""A well-signed ID, what it says, and whether the current secret signed it."""
+
+
 class Held(NamedTuple):
     """The record as stored, as far as this request knows."""
 
     version: int
     expires_at: float | None
     record: Record
+
+
+make_held: Final = maker(Held)
 
 
 @dataclass(slots=True)
@@ -120,7 +128,7 @@ class Visit:
         self.fresh = True
         # What the client sent.
         self.candidates: Sequence[str] | None = None
-        self.verified: Sequence[tuple[str, Identity, bool]] = ()
+        self.verified: Sequence[Claim] = ()
         self.carried: str | None = None
         self.reissue = False
         # What lies in the store, and what this request knew of it last.
@@ -234,7 +242,7 @@ class Visit:
             runtime = self.runtime
             try:
                 if held.record.codec == runtime.codec_number:
-                    view = runtime.codec.decode(self.base)
+                    view = runtime.decode(self.base)
                 else:
                     view = runtime.codec_of(held.record).decode(self.base)
                     self.base = runtime.codec.encode(view)
@@ -247,10 +255,7 @@ class Visit:
 
     def unchanged(self) -> bool:
         """Say whether the values handed out still are what was last saved."""
-        try:
-            return self.view is None or self.runtime.codec.encode(self.view) == self.base
-        except UnserializableValue:
-            return False
+        return self.view is None or self.runtime.is_encoding_of(self.base, self.view)
 
     def changed_keys(self) -> Sequence[str]:
         """Name the keys whose changes have not been saved; every key where the view is broken."""

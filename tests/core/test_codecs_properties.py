@@ -41,6 +41,25 @@ def test_round_trip(codec: Codec, session: dict[str, Any]) -> None:
 
 
 @both
+@given(session=sessions)
+def test_what_a_checksum_vouches_for_reads_the_same(codec: Codec, session: dict[str, Any]) -> None:
+    """The quick way of reading gives what the careful one gives."""
+    assert portrait(codec.decode_own(codec.encode(session))) == portrait(session)
+
+
+@both
+@given(session=sessions, other=sessions)
+def test_an_encoding_is_known_again(
+    codec: Codec, session: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Data is compared with bytes as if it were encoded, and what cannot be is never the same."""
+    encoded = codec.encode(session)
+    assert codec.is_encoding_of(encoded, codec.decode(encoded))
+    assert codec.is_encoding_of(encoded, other) == (codec.encode(other) == encoded)
+    assert not codec.is_encoding_of(encoded, {**session, "k": object()})
+
+
+@both
 @given(value=values)
 def test_values_compare_as_in_sessions(codec: Codec, value: Any) -> None:
     """Two values have equal bytes exactly if the sessions that hold them have."""

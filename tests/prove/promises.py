@@ -11,6 +11,7 @@ from tests.prove.mutation import Mutation
 
 _CORE = "src/coatcheck"
 _IDS, _LIFECYCLE = f"{_CORE}/ids.py", f"{_CORE}/lifecycle.py"
+_OPENING = f"{_CORE}/opening.py"
 _RECORD, _SAVING = f"{_CORE}/record.py", f"{_CORE}/saving.py"
 _SUCCESSION, _VISIT = f"{_CORE}/succession.py", f"{_CORE}/visit.py"
 
@@ -47,11 +48,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "1: who has no ID is looked for",
-        _LIFECYCLE,
-        "        if not verified:\n            visit.become_new()",
-        "        if not verified:\n"
-        "            await self.runtime.store.get('0' * 32)\n"
-        "            visit.become_new()",
+        _OPENING,
+        "    get = visit.runtime.get_now\n",
+        "    get = visit.runtime.get_now\n    get and get('0' * 32)\n",
         (f"{_TEST}_lifecycle_open.py::test_a_visitor_costs_no_store_call",),
     ),
     Mutation(
@@ -138,7 +137,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "3: a lifetime ends a moment late",
-        _LIFECYCLE,
+        _OPENING,
         "if content.deadline is not None and now >= content.deadline:",
         "if content.deadline is not None and now > content.deadline:",
         (f"{_TEST}_times.py::test_activity_does_not_move_the_absolute_deadline",),
@@ -166,16 +165,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "4: a forged ID is looked up",
-        _LIFECYCLE,
-        '            runtime.emit(IDRejected("signature"))\n',
-        "            verified = [(candidates[0], Identity('0' * 32, bytes(16)), True)]\n",
+        _OPENING,
+        '        runtime.emit(IDRejected("signature"))\n',
+        "        verified = [(candidates[0], Identity('0' * 32, bytes(16)), True)]\n",
         (f"{_TEST}_lifecycle_open.py::test_forged_ids_never_reach_the_store",),
     ),
     Mutation(
         "4: of two live sessions the later one wins",
-        _LIFECYCLE,
-        "if live is not None:\n                    self._ambiguous",
-        "if live is None and live is not None:\n                    self._ambiguous",
+        _OPENING,
+        "ambiguous = live is not None\n",
+        "ambiguous = False\n",
         (f"{_TEST}_lifecycle_open.py::test_two_live_candidates_are_nobody",),
     ),
     Mutation(
@@ -187,7 +186,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "5: any secret opens a live handle",
-        _LIFECYCLE,
+        _OPENING,
         "if secret and not compare_digest(secret_hash(secret), content.secret_hash):",
         "if not secret_hash(secret):",
         (f"{_TEST}_lifecycle_open.py::test_a_wrong_secret_opens_nothing_and_harms_nobody",),
@@ -247,9 +246,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "7: a corrupt record is an exception",
-        _LIFECYCLE,
-        "except CorruptRecord as error:\n            runtime.emit(RecordCorrupt(handle",
-        "except MemoryError as error:\n            runtime.emit(RecordCorrupt(handle",
+        _OPENING,
+        "get(identity[0]))\n    except CorruptRecord as error:",
+        "get(identity[0]))\n    except MemoryError as error:",
         (f"{_TEST}_lifecycle_open.py::test_a_broken_record_is_anonymous_and_an_event",),
     ),
     Mutation(
@@ -262,7 +261,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "7: a record that was damaged is read",
         f"{_CORE}/layout.py",
-        "if crc32(payload) != _RESIDUE or payload[:2] != _MAGIC",
+        "if payload[:2] != _MAGIC or crc32(payload) != _RESIDUE",
         "if payload[:2] != _MAGIC",
         (f"{_TEST}_layout.py::test_every_flipped_byte_is_noticed",),
     ),

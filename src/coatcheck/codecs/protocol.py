@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, UnserializableValue
 
 T = TypeVar("T")
 
@@ -59,6 +59,20 @@ class Codec(Protocol):
         Raises `CorruptRecord` for anything that is not the encoding of exactly one mapping.
         """
         ...
+
+    def decode_own(self, data: bytes, /) -> dict[str, Any]:
+        """Return what `decode` does, of bytes that a checksum shows to be as `encode` wrote them.
+
+        What only proves that need not be repeated.
+        """
+        return self.decode(data)
+
+    def is_encoding_of(self, encoded: bytes, data: Mapping[str, Any], /) -> bool:
+        """Say whether `encode` would write `data` so; `False` too for what it would refuse."""
+        try:
+            return self.encode(data) == encoded
+        except UnserializableValue:
+            return False
 
     def encode_value(self, key: str, value: Any, /) -> bytes:
         """Return the one encoding of the value under `key`, to compare; raises as `encode`."""

@@ -55,6 +55,9 @@ _encode: Final = JSONEncoder(
 ).encode
 
 
+_decode_plain: Final = JSONDecoder().decode
+
+
 class JSONCodec(Lowering, Codec):
     """JSON with type tags; see the module for the form."""
 
@@ -111,6 +114,20 @@ class JSONCodec(Lowering, Codec):
             raise CorruptRecord(f"the record is nested more than {MAX_DEPTH} levels deep")
         kind = kind_of(value)
         if kind is not dict or not _STR.issuperset(map(type, value)):
+            raise CorruptRecord("the record is not a mapping with strings as its keys")
+        session: dict[str, Any] = value
+        return session
+
+    def decode_own(self, data: bytes, /) -> dict[str, Any]:
+        # A tag is a key that begins with an exclamation mark. Without the hooks for them, json
+        # parses three times as fast.
+        if b'"!' in data:
+            return self.decode(data)
+        try:
+            value = _decode_plain(data.decode())
+        except ValueError:
+            return self.decode(data)  # which says what is wrong, and not the text itself
+        if kind_of(value) is not dict:
             raise CorruptRecord("the record is not a mapping with strings as its keys")
         session: dict[str, Any] = value
         return session

@@ -159,16 +159,16 @@ class CookieState:
         others = [
             value for name, value in headers if len(name) == 10 and name.lower() == "set-cookie"
         ]
-        rivals = [value for value in others if value.startswith(head)]
-        if any(has_form_of_id(rival[len(head) :].partition(";")[0]) for rival in rivals):
+        rivals = [value for value in others if value.startswith(head)] if others else ()
+        if not rivals:
+            headers.add("Set-Cookie", cookie)
+        elif any(has_form_of_id(rival[len(head) :].partition(";")[0]) for rival in rivals):
             logger.warning(_RIVAL, self._name)
-        elif rivals:
+        else:
             headers.set("Set-Cookie", cookie)
             for value in others:
                 if value not in rivals:
                     headers.add("Set-Cookie", value)
-        else:
-            headers.add("Set-Cookie", cookie)
 
     def _examine(self, request: Request) -> None:
         """Look, once for each of a few hundred peers, whether the cookie goes out in the open."""

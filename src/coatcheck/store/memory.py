@@ -21,9 +21,10 @@ from coatcheck.store.protocol import (
     Gone,
     IndexEntry,
     Stored,
-    Updated,
     UpdateOutcome,
     check_key,
+    make_stored,
+    make_updated,
 )
 
 OVERHEAD: Final = 900
@@ -85,8 +86,9 @@ class MemoryStore:
     def get(self, key: str, /) -> Stored | None:
         """Return the live record, or `None`."""
         # Without the lock: records are replaced as a whole, and one look-up in a dict is atomic.
-        record = self._records.get(check_key(key))
+        record = self._records.get(key)
         if record is None:
+            check_key(key)
             return None
         expires_at = record.expires_at
         return record if expires_at is None or self.clock() < expires_at else None
@@ -100,7 +102,7 @@ class MemoryStore:
         """
         check_key(key)
         check_deadline(expires_at)
-        record = Stored(1, expires_at, bytes(payload))
+        record = make_stored((1, expires_at, bytes(payload)))
         with self._lock:
             now = self.clock()
             old = self._records.get(key)
@@ -108,7 +110,8 @@ class MemoryStore:
                 if not _is_over(old, now):
                     return False
                 self._remove(key, old, keep_entry_of=user_id)
-            self._collect(now - GARBAGE_AFTER, 2)
+            if self._due and self._due[0][0] <= now - GARBAGE_AFTER:
+                self._collect(now - GARBAGE_AFTER, 2)
             self._make_room(OVERHEAD + len(record.payload), now)
             self._put(key, record)
             if expires_at is not None:
@@ -126,13 +129,13 @@ class MemoryStore:
 
         Raises `StoreError` where there is no room and only sessions with users could give way.
         """
-        check_key(key)
         check_deadline(expires_at)
-        record = Stored(version + 1, expires_at, bytes(payload))
+        record = make_stored((version + 1, expires_at, bytes(payload)))
         with self._lock:
             now = self.clock()
             current = self._records.get(key)
             if current is None or _is_over(current, now):
+                check_key(key)
                 return Gone()
             if current.version != version:
                 return Conflict(current)
@@ -147,7 +150,7 @@ class MemoryStore:
                 current.expires_at is None or expires_at < current.expires_at
             ):
                 self._schedule(key, expires_at)
-            return Updated(record.version)
+            return make_updated((version + 1,))
 
     def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
         """Move the deadline of exactly `version` forward."""

@@ -22,6 +22,8 @@ from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from coatcheck.tuples import maker
+
 DEFAULT_NAMESPACE: Final = "coatcheck"
 GARBAGE_AFTER: Final = 120.0
 """Seconds for which an expired record is left in place before `purge` takes it."""
@@ -48,10 +50,16 @@ class Stored(NamedTuple):
     payload: bytes
 
 
+make_stored: Final = maker(Stored)
+
+
 class Updated(NamedTuple):
     """The update took place."""
 
     version: int
+
+
+make_updated: Final = maker(Updated)
 
 
 class Conflict(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from coatcheck.errors import CorruptRecord
+from coatcheck.tuples import maker
 
 LIMIT: Final = 16_384
 """The longest header, in bytes, so that one read brings it; only a user ID can be as long."""
@@ -44,6 +45,9 @@ class Header(NamedTuple):
             return None
         user_id: str = json.loads(self.user)
         return user_id
+
+
+make_header: Final = maker(Header)
 
 
 def checksum(data: bytes) -> bytes:
@@ -100,6 +104,6 @@ def decode(key: str, line: bytes) -> Header:
         if line_check != b"%08x" % crc32(line[:-8]):
             raise CorruptRecord("the header of the file is damaged")
         expires_at = None if deadline == _NEVER else float(deadline)
-        return Header(key, expires_at, int(version), int(size), check, user)
+        return make_header((key, expires_at, int(version), int(size), check, user))
     except ValueError as error:
         raise CorruptRecord("the file does not begin with a header") from error

@@ -18,6 +18,7 @@ from coatcheck.store.protocol import (
     Stored,
     Updated,
     UpdateOutcome,
+    make_stored,
 )
 
 _IS_KEY: Final = re.compile(r"[0-9a-f]{32}")
@@ -165,7 +166,7 @@ class Records:
         payload = data[begin:]
         if len(payload) != header.size or headers.checksum(payload) != header.checksum:
             raise CorruptRecord("the payload in the file is damaged")
-        return Stored(header.version, header.expires_at, payload)
+        return make_stored((header.version, header.expires_at, payload))
 
     def _header(self, key: str) -> Header | None:
         """Return the header of a record, live or not, without reading the payload."""
