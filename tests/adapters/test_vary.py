@@ -34,6 +34,7 @@ LOOKS: dict[str, View] = {
     "__setitem__": lambda session: session.__setitem__("b", 1),
     "clear": lambda session: session.clear(),
     "copy": lambda session: session.copy(),
+    "slice": lambda session: session.slice("a"),
     "created_at": lambda session: session.created_at,
     "destroy": lambda session: session.destroy(),
     "expires_at": lambda session: session.expires_at,

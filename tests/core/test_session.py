@@ -59,6 +59,7 @@ USES: dict[str, Act] = {
     "update": lambda session: session.update(),
     "clear": lambda session: session.clear(),
     "copy": lambda session: session.copy(),
+    "slice": lambda session: session.slice("k"),
     "id": lambda session: session.id,
     "handle": lambda session: session.handle,
     "user_id": lambda session: session.user_id,
