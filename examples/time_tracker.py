@@ -12,9 +12,9 @@
     ... garden 0:00:...
     ... shop 0:00:...
 
-Without a command it reads commands line by line, until the end of its input. What it says it has
-saved: kill it at any moment, start it again, and the clock is still running. Everything lies in the
-folder that `TIME_TRACKER` names, or else in `time-tracker`, where you are.
+Without a command it reads commands line by line, until the end of its input. It answers when the
+change is saved: kill it at any moment, start it again, and the clock is still running. Everything
+lies in the folder that the variable `TIME_TRACKER` names, or else in `time-tracker`, where you are.
 """
 
 from __future__ import annotations
