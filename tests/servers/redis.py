@@ -86,9 +86,11 @@ class Server:
         """The path of its Unix socket."""
         return str(self.folder / "redis.sock")
 
-    def ask(self, *command: Any, db: int = 0) -> Any:
+    def ask(self, *command: Any, db: int = 0, password: str | None = None) -> Any:
         """Return the reply to one command, as redis-py has it."""
-        client: Any = redis.Redis(port=self.port, db=db, protocol=2, socket_timeout=PATIENCE)
+        client: Any = redis.Redis(
+            port=self.port, db=db, password=password, protocol=2, socket_timeout=PATIENCE
+        )
         with client:
             return client.execute_command(*command)
 

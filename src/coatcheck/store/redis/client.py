@@ -16,7 +16,7 @@ from coatcheck.errors import StoreError
 from coatcheck.store.redis.link import Argument, Command, Reply, as_page
 from coatcheck.store.redis.loops import PerLoop
 from coatcheck.store.redis.scripts import Script
-from coatcheck.store.redis.trouble import FAILURES, NoScript, meaning
+from coatcheck.store.redis.trouble import FAILURES, NoScript, Unreachable, meaning
 
 _RAW: Final[dict[str, Any]] = {NEVER_DECODE: True}
 
@@ -73,7 +73,12 @@ class ClientLink(_Clients):
         except FAILURES as error:
             raise self._wrong(error) from error
 
-    read = call
+    def read(self, *command: Argument) -> Reply:
+        """See `Link.read`."""
+        try:
+            return self.call(*command)
+        except Unreachable:
+            return self.call(*command)
 
     def run(self, script: Script, name: bytes, *arguments: Argument) -> Reply:
         """See `Link.run`."""
@@ -127,7 +132,12 @@ class AsyncClientLink(_Clients):
         except FAILURES as error:
             raise self._wrong(error) from error
 
-    read = call
+    async def read(self, *command: Argument) -> Reply:
+        """See `Link.read`."""
+        try:
+            return await self.call(*command)
+        except Unreachable:
+            return await self.call(*command)
 
     async def run(self, script: Script, name: bytes, *arguments: Argument) -> Reply:
         """See `Link.run`."""

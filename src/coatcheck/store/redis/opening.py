@@ -10,6 +10,8 @@ from typing import Any, Final, TypedDict, cast
 
 import redis
 import redis.asyncio
+import redis.asyncio.connection
+import redis.connection
 from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -25,7 +27,9 @@ from coatcheck.store.redis.client import (
     OwnedAsyncClientLink,
     OwnedClientLink,
 )
+from coatcheck.store.redis.connection import ConnectionLink
 from coatcheck.store.redis.link import AsyncLink, Link
+from coatcheck.store.redis.stream import StreamLink
 from coatcheck.store.redis.trouble import FAILURES, meaning
 
 # Half of what it takes has no types in redis-py.
@@ -74,7 +78,10 @@ def open_link(server: object, timeout: float | None, extras: Extras) -> tuple[Li
         watching = _blocking.Sentinel(address.hosts, sentinel_kwargs=_patience(options), **options)
         made = watching.master_for(address.service)
     else:
-        made = _blocking.Redis(**_place(address, options))
+        kind = _kind(address, redis.connection)
+        return ConnectionLink(lambda: kind(**_place(address, options)), address.where, limit), (
+            address.location
+        )
     cluster = address.kind == "cluster"
     link = OwnedClientLink(made, address.where, is_cluster=cluster, timeout=limit)
     return link, address.location
@@ -95,16 +102,18 @@ def open_async_link(server: object, timeout: float | None, extras: Extras) -> tu
     address, limit = _address(server, extras), _limit(timeout)
     options = _options(address, limit, AsyncRetry(NoBackoff(), 0))
 
+    if address.kind == "node":
+        kind = _kind(address, redis.asyncio.connection)
+        return StreamLink(lambda: kind(**_place(address, options)), address.where, limit), (
+            address.location
+        )
+
     def make() -> Any:
         if address.kind == "cluster":
             nodes = [AsyncClusterNode(*host) for host in address.hosts]
             return _awaited.RedisCluster(startup_nodes=nodes, **options)
-        if address.kind == "sentinel":
-            watching = _awaited.Sentinel(
-                address.hosts, sentinel_kwargs=_patience(options), **options
-            )
-            return watching.master_for(address.service)
-        return _awaited.Redis(**_place(address, options))
+        watching = _awaited.Sentinel(address.hosts, sentinel_kwargs=_patience(options), **options)
+        return watching.master_for(address.service)
 
     cluster = address.kind == "cluster"
     link = OwnedAsyncClientLink(make, address.where, is_cluster=cluster, timeout=limit)
@@ -145,13 +154,23 @@ def _options(address: Address, limit: float, retry: Any) -> dict[str, Any]:
     return options
 
 
+def _kind(address: Address, module: Any) -> Any:
+    """Return the class of redis-py's connections to the server."""
+    if "path" in address.options:
+        return module.UnixDomainSocketConnection
+    return module.SSLConnection if address.options.get("ssl") else module.Connection
+
+
 def _place(address: Address, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a client of one server."""
+    """Return the options of a connection to one server."""
     if "path" in options:
-        rest = {name: options[name] for name in options if name not in ("path", "socket_keepalive")}
-        return {**rest, "unix_socket_path": options["path"]}
+        return {name: options[name] for name in options if name != "socket_keepalive"}
     ((host, port),) = address.hosts
-    return {**options, "host": host, "port": port}
+    return {
+        **{name: options[name] for name in options if name != "ssl"},
+        "host": host,
+        "port": port,
+    }
 
 
 def _patience(options: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +187,9 @@ def _check(client: object, kinds: tuple[type, ...], refused: type, store: str) -
         return
     name = f"{type(client).__module__.partition('.')[0]}.{type(client).__name__}"
     remedy = f"give {store}(...) a URL, such as 'redis://localhost:6379/0', or a client of redis-py"
-    if isinstance(client, redis.Redis | redis.RedisCluster | redis.ConnectionPool):
+    if isinstance(client, refused):
+        remedy = "give the client itself"
+    elif isinstance(client, redis.Redis | redis.RedisCluster | redis.ConnectionPool):
         remedy = "this client blocks: give it to RedisStore(...)"
     elif isinstance(
         client, redis.asyncio.Redis | redis.asyncio.RedisCluster | redis.asyncio.ConnectionPool

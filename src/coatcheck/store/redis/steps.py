@@ -258,7 +258,13 @@ def update_arguments(
     start = records.start((version + 1) & 0xFFFFFFFFFFFFFFFF, expires_at, records.new_token())
     life = time_to_live(expires_at, now)
     moment = records.pack_time(now)
-    return (records.pack_version(version), start, payload, moment, b"" if life is None else life)
+    return (
+        records.pack_version(version),
+        start,
+        bytes(payload),
+        moment,
+        b"" if life is None else life,
+    )
 
 
 def outcome(reply: Reply, version: int) -> UpdateOutcome:
