@@ -112,8 +112,11 @@ class MemoryStore:
                 self._remove(key, old, keep_entry_of=user_id)
             if self._due and self._due[0][0] <= now - GARBAGE_AFTER:
                 self._collect(now - GARBAGE_AFTER, 2)
-            self._make_room(OVERHEAD + len(record.payload), now)
-            self._put(key, record)
+            size = OVERHEAD + len(record.payload)
+            if len(self._records) >= self.max_sessions or self._bytes + size > self.max_bytes:
+                self._make_room(size, now)
+            self._records[key] = record
+            self._bytes += size
             if expires_at is not None:
                 self._schedule(key, expires_at)
             if user_id is None:
@@ -263,10 +266,6 @@ class MemoryStore:
         """Do nothing: there is nothing to release, and others may share this object."""
 
     # What follows expects the lock to be held.
-
-    def _put(self, key: str, record: Stored) -> None:
-        self._records[key] = record
-        self._bytes += OVERHEAD + len(record.payload)
 
     def _remove(self, key: str, record: Stored, keep_entry_of: str | None = None) -> None:
         del self._records[key]
