@@ -362,6 +362,7 @@ SITES = [
     ("trio", "memory"),
     ("trio", "file"),
     ("trio", "async-sqlite"),
+    *(("wsgi", "redis"), ("flask", "redis"), ("asgi", "async-redis"), ("trio", "redis")),
 ]
 """Every adapter on every built-in store."""
 KEYVALUE_SITES = [("wsgi", "keyvalue"), ("flask", "keyvalue"), ("asgi", "async-keyvalue")]

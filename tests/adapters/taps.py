@@ -13,7 +13,9 @@ from coatcheck.errors import StoreError
 from coatcheck.store import AsyncStore, MemoryStore, Store
 from coatcheck.store.file import FileStore
 from coatcheck.store.keyvalue import AsyncKeyValueStore, KeyValueStore
+from coatcheck.store.redis import AsyncRedisStore, RedisStore
 from coatcheck.store.sqlite import AsyncSQLiteStore, SQLiteStore
+from tests.servers import redis as servers
 
 AnyStore = Store | AsyncStore
 WRITES = frozenset({"create", "update", "touch", "delete", "admit", "confirm", "revoke", "forget"})
@@ -110,6 +112,10 @@ def make_store(kind: str, folder: Path, clock: Clock) -> AnyStore:
         return SQLiteStore(folder / "sessions.db", clock=clock)
     if kind == "async-sqlite":
         return AsyncSQLiteStore(folder / "sessions.db", clock=clock)
+    if kind == "redis":
+        return RedisStore(servers.fresh_url(), clock=clock)
+    if kind == "async-redis":
+        return AsyncRedisStore(servers.fresh_url(), clock=clock)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has no index is known here
         if kind == "keyvalue":

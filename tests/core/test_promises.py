@@ -17,17 +17,22 @@ from coatcheck.session import Session
 from coatcheck.store.urls import open_store
 from coatcheck.testing.clock import ManualClock
 from tests.core.harness import SECRET, Browser, Harness, SpyStore, put, raising, sign_in
+from tests.servers import redis
 
-STORES = ("memory://", "file:///{folder}/sessions", "sqlite:////{folder}/sessions.db")
+STORES: dict[str, Callable[[Path], str]] = {
+    "memory": lambda _folder: "memory://",
+    "file": lambda folder: f"file://{folder}/sessions",
+    "sqlite": lambda folder: f"sqlite:///{folder}/sessions.db",
+    "redis": lambda _folder: redis.fresh_url(),
+}
 
 
-@pytest.fixture(params=STORES, ids=["memory", "file", "sqlite"])
+@pytest.fixture(params=STORES)
 def harness(
     request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path
 ) -> Iterator[Harness]:
     """A server over each built-in store."""
-    url: str = request.param
-    store: Any = open_store(url.format(folder=str(tmp_path).lstrip("/")), clock=clock)
+    store: Any = open_store(STORES[request.param](tmp_path), clock=clock)
     yield Harness(SpyStore(store), clock)
     store.close()
 

@@ -219,7 +219,7 @@ def test_several_event_loops(url: str) -> None:
 
     runners = [asyncio.Runner() for _ in range(3)]
     threads = [
-        threading.Thread(target=lambda r=runner, k=key: r.run(use(k)))
+        threading.Thread(target=runner.run, args=(use(key),))
         for runner, key in zip(runners, KEYS, strict=False)
     ]
     for thread in threads:
