@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.dialects.mysql.base import MySQLDialect
 
 from coatcheck.clock import Clock
 from coatcheck.store.protocol import DEFAULT_NAMESPACE
-from coatcheck.store.sql import SQLStore
-from coatcheck.testing import MakeStore, ManualClock, StoreContract
+from coatcheck.store.sql import AsyncSQLStore, SQLStore
+from coatcheck.testing import (
+    AsyncStoreContract,
+    MakeAsyncStore,
+    MakeStore,
+    ManualClock,
+    StoreContract,
+)
 from coatcheck.testing.store_cases.base import OtherProcess
-from tests.servers import postgresql
+from tests.servers import mariadb, postgresql
+from tests.stores.test_contract import without
+
+BETWEEN_PROCESSES = "test_22_no_increment_is_lost_between_processes"
 
 
 class Blocking(StoreContract):
     """A blocking store, given a URL."""
+
+    examples = 25
 
     @pytest.fixture
     def other_process(self, url: str) -> OtherProcess:
@@ -32,7 +47,30 @@ class Blocking(StoreContract):
         return make
 
 
-class TestOnSQLite(Blocking):
+class Awaited(AsyncStoreContract):
+    """An async store, given a URL."""
+
+    examples = 15
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    @pytest.fixture
+    def other_process(self, url: str) -> OtherProcess:
+        return functools.partial(AsyncSQLStore, url)
+
+    @pytest.fixture
+    def make_store(self, url: str, clock: ManualClock) -> MakeAsyncStore:
+        now = clock
+
+        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> AsyncSQLStore:
+            return AsyncSQLStore(url, create_tables=True, namespace=namespace, clock=clock)
+
+        return make
+
+
+class SQLite:
     """SQLite, by SQLAlchemy."""
 
     @pytest.fixture
@@ -40,9 +78,69 @@ class TestOnSQLite(Blocking):
         return f"sqlite:///{in_memory}/sessions.db"
 
 
-class TestOnPostgreSQL(Blocking):
+class PostgreSQL:
     """PostgreSQL, by psycopg."""
 
     @pytest.fixture
     def url(self) -> str:
         return postgresql.fresh_url()
+
+
+class MariaDB:
+    """MariaDB, by PyMySQL and asyncmy."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        return mariadb.fresh_url()
+
+
+@without(BETWEEN_PROCESSES)
+class TestOnSQLite(SQLite, Blocking):
+    """A blocking store on SQLite."""
+
+
+class TestOnPostgreSQL(PostgreSQL, Blocking):
+    """A blocking store on PostgreSQL."""
+
+
+class TestOnMariaDB(MariaDB, Blocking):
+    """A blocking store on MariaDB."""
+
+
+@without(BETWEEN_PROCESSES)
+class TestAwaitedOnSQLite(SQLite, Awaited):
+    """An async store on SQLite."""
+
+
+@without(BETWEEN_PROCESSES)
+class TestAwaitedOnPostgreSQL(PostgreSQL, Awaited):
+    """An async store on PostgreSQL."""
+
+
+@without(BETWEEN_PROCESSES)
+class TestAwaitedOnMariaDB(MariaDB, Awaited):
+    """An async store on MariaDB."""
+
+
+@without(BETWEEN_PROCESSES)
+class TestAsOnMySQL(MariaDB, Blocking):
+    """A blocking store that is given an engine, and no RETURNING, which MySQL has not."""
+
+    @pytest.fixture
+    def make_store(
+        self, url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[MakeStore]:
+        now, engine = clock, create_engine(url.replace("mysql://", "mysql+pymysql://"))
+        initialize = MySQLDialect.initialize
+
+        def as_mysql(dialect: Any, connection: Any) -> None:
+            initialize(dialect, connection)
+            dialect.delete_returning = False
+
+        monkeypatch.setattr(MySQLDialect, "initialize", as_mysql)
+
+        def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> SQLStore:
+            return SQLStore(engine, namespace=namespace, clock=clock)
+
+        yield make
+        engine.dispose()
