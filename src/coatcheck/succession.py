@@ -160,7 +160,8 @@ class _Succession:
         index, config = self.runtime.index, self.runtime.config
         if index is None or self.user_id is None:
             return None
-        limit = config.max_sessions_per_user
+        # Who regenerates has a place already, and evicts nobody, least of all who was faster.
+        limit = config.max_sessions_per_user if self.change.reason == "login" else None
         same_user = self.old is not None and self.old.record.user_id == self.user_id
         self.replaces = self.old_identity.handle if self.old_identity and same_user else None
         for attempt in (1, 2):

@@ -137,6 +137,17 @@ def test_sign_ins_at_once_stay_within_the_limit(limit: int, clients: tuple[int, 
         assert len(world.of_user("A")) == min(limit, wanted + 1), world.story()
 
 
+@pytest.mark.parametrize("other", [REGENERATE, LOGIN_A], ids=lambda one: one.name)
+def test_a_regeneration_evicts_nobody(other: Operation) -> None:
+    """At the limit too, the one session lives on under an ID that was sent."""
+    world = World(SIGNED_IN, limit=1)
+    for _ in schedules(world, [other, REGENERATE]):
+        sent = world.handles(outcome.sent for outcome in world.outcomes.values())
+        (live,) = world.of_user("A")
+        assert live in sent, world.story()
+        assert [one.error for one in world.outcomes.values()] == [None, None]
+
+
 @each_start
 def test_no_sign_in_outlives_a_revocation_of_its_user(start: Start) -> None:
     """Whom the index had admitted when the user was revoked is not signed in, created or not."""
