@@ -101,17 +101,16 @@ class Records:
         """Remove a record; return it, if it was live, and whose it was. Leave other files alone."""
         with self.folder.locked(key[:2]):
             try:
-                header = self._header(key)
+                whole = self._whole(key)
             except CorruptRecord:
-                header = None
-            if header is None:
+                whole = None
+            if whole is None:
                 return None, None
-            try:
-                removed = self._read(key)
-            except CorruptRecord:
-                # Ours, with a damaged payload: nobody could read it, and it goes all the same.
-                removed = None
+            header, payload = whole
             self.folder.remove(key)
+            # With a damaged payload it is ours all the same, and nobody could read it.
+            sound = _is_sound(header, payload) and self._is_live(header)
+            removed = Stored(header.version, header.expires_at, payload) if sound else None
             return removed, header.user_id
 
     def lives(self, name: str) -> bool:
@@ -153,6 +152,18 @@ class Records:
 
     def _read(self, key: str) -> Stored | None:
         """Return the live record; raise `CorruptRecord` for what is not whole."""
+        whole = self._whole(key)
+        if whole is None:
+            return None
+        header, payload = whole
+        if header.expires_at is not None and self._clock() >= header.expires_at:
+            return None
+        if not _is_sound(header, payload):
+            raise CorruptRecord("the payload in the file is damaged")
+        return make_stored((header.version, header.expires_at, payload))
+
+    def _whole(self, key: str) -> tuple[Header, bytes] | None:
+        """Return what is in a file, live and sound or not; raise `CorruptRecord` without header."""
         descriptor = self.folder.open(key)
         if descriptor is None:
             return None
@@ -161,12 +172,7 @@ class Records:
         finally:
             os.close(descriptor)
         header, begin = _decode(key, data)
-        if header.expires_at is not None and self._clock() >= header.expires_at:
-            return None
-        payload = data[begin:]
-        if len(payload) != header.size or headers.checksum(payload) != header.checksum:
-            raise CorruptRecord("the payload in the file is damaged")
-        return make_stored((header.version, header.expires_at, payload))
+        return header, data[begin:]
 
     def _header(self, key: str) -> Header | None:
         """Return the header of a record, live or not, without reading the payload."""
@@ -191,6 +197,10 @@ class Records:
                     return self._header(name)
         except CorruptRecord:
             return None
+
+
+def _is_sound(header: Header, payload: bytes) -> bool:
+    return len(payload) == header.size and headers.checksum(payload) == header.checksum
 
 
 def _decode(key: str, data: bytes) -> tuple[Header, int]:

@@ -97,14 +97,20 @@ class Users:
     def confirm(self, user_id: str, key: str, epoch: int) -> bool:
         """See `UserIndex.confirm`."""
         name = _name(user_id)
+        entry = self._standing(self._load(name), key, epoch)
+        if entry is None or entry.replaces is None:
+            # Most replace nothing. A file is read as it was at one moment, without a lock too.
+            return entry is not None
         with self.folder.locked(name[:2]):
             user = self._load(name)
-            entry = user.entry(key)
-            if entry is None or entry.evicted or user.epoch != epoch:
-                return False
-            if entry.replaces is not None and user.drop(entry.replaces):
+            entry = self._standing(user, key, epoch)
+            if entry is not None and entry.replaces is not None and user.drop(entry.replaces):
                 self._save(name, user)
-            return True
+            return entry is not None
+
+    def _standing(self, user: User, key: str, epoch: int) -> Entry | None:
+        entry = user.entry(key)
+        return None if entry is None or entry.evicted or user.epoch != epoch else entry
 
     def revoke(self, user_id: str, keep: Collection[str]) -> Sequence[str]:
         """See `UserIndex.revoke`."""

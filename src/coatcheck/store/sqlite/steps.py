@@ -191,7 +191,7 @@ _COUNT_UP: Final = """
 """
 _KNOW_USER: Final = """
     INSERT INTO users (namespace, user_id, epoch) VALUES (?, ?, ?)
-    ON CONFLICT (namespace, user_id) DO NOTHING
+    ON CONFLICT (namespace, user_id) DO NOTHING RETURNING epoch
 """
 _EPOCH: Final = "SELECT epoch FROM users WHERE namespace = ? AND user_id = ?"
 _ENTER: Final = """
@@ -217,17 +217,21 @@ def admit(
     cursor.execute("BEGIN IMMEDIATE")
     evicted: list[str] = []
     if limit is not None:
-        cursor.execute(_FORGET_DEAD, (namespace, user_id, key, now, ADMISSION_GRACE, now))
         rows = cursor.execute(_COUNTED, (namespace, user_id, key, replaces)).fetchall()
+        if len(rows) >= limit:
+            cursor.execute(_FORGET_DEAD, (namespace, user_id, key, now, ADMISSION_GRACE, now))
+            rows = cursor.execute(_COUNTED, (namespace, user_id, key, replaces)).fetchall()
         evicted = [row[0] for row in rows[: max(0, len(rows) + 1 - limit)]]
         if limit < 1 or (evicted and not evict):
             cursor.execute("ROLLBACK")
             return Refused()
-        cursor.executemany(_EVICT, [(namespace, user_id, other) for other in evicted])
+        if evicted:
+            cursor.executemany(_EVICT, [(namespace, user_id, other) for other in evicted])
     ((counter,),) = cursor.execute(_COUNT_UP, (namespace,)).fetchall()
-    cursor.execute(_KNOW_USER, (namespace, user_id, counter))
+    # A user without entries gets the counter for an epoch; any other keeps the one that is there.
+    known = cursor.execute(_KNOW_USER, (namespace, user_id, counter)).fetchall()
+    ((epoch,),) = known or cursor.execute(_EPOCH, (namespace, user_id)).fetchall()
     cursor.execute(_ENTER, (namespace, user_id, key, counter, now, replaces))
-    ((epoch,),) = cursor.execute(_EPOCH, (namespace, user_id)).fetchall()
     cursor.execute("COMMIT")
     return Admitted(epoch, evicted)
 
@@ -240,6 +244,10 @@ _CONFIRM: Final = """
 
 def confirm(cursor: Cursor, now: float, namespace: str, user_id: str, key: str, epoch: int) -> bool:
     """Say whether the session may live; if so, remove the entry that it replaces."""
+    rows = cursor.execute(_CONFIRM, (namespace, user_id, key, epoch)).fetchall()
+    if not rows or rows[0][0] is None:
+        # Most replace nothing, and then it is one statement, which nothing comes between.
+        return bool(rows)
     cursor.execute("BEGIN IMMEDIATE")
     rows = cursor.execute(_CONFIRM, (namespace, user_id, key, epoch)).fetchall()
     for (replaces,) in rows:
