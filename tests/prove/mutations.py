@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.prove import adapters, codecs, promises, stores, travel
+from tests.prove import adapters, codecs, promises, redis, stores, travel
 from tests.prove.mutation import Mutation as Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *promises.MUTATIONS,
     *stores.MUTATIONS,
+    *redis.MUTATIONS,
     *travel.MUTATIONS,
     *codecs.MUTATIONS,
     *adapters.MUTATIONS,
@@ -18,6 +19,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
 LEAST: Final[Mapping[str, int]] = {
     **dict.fromkeys("1234567", 2),
     **dict.fromkeys(("memory", "file", "sqlite", "async-sqlite", "keyvalue"), 1),
+    "redis": 8,
+    "async-redis": 3,
     "index": 2,
     "cookies": 2,
     **dict.fromkeys(

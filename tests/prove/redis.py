@@ -1,0 +1,135 @@
+"""How the Redis stores may break: what the server does in one step, and whose a reply is."""
+
+from __future__ import annotations
+
+from tests.prove.mutation import Mutation
+
+_REDIS = "src/coatcheck/store/redis"
+_SCRIPTS, _USERS, _STEPS = f"{_REDIS}/scripts.py", f"{_REDIS}/users.py", f"{_REDIS}/steps.py"
+_CONNECTION, _STREAM = f"{_REDIS}/connection.py", f"{_REDIS}/stream.py"
+
+_TESTS = "tests/stores"
+_OF_REDIS = f"{_TESTS}/test_redis_contract.py::TestRedisStore"
+_OF_CLIENT = f"{_TESTS}/test_redis_contract.py::TestRedisStoreOfClient"
+_OF_ASYNC = f"{_TESTS}/test_redis_contract.py::TestAsyncRedisStore"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "redis: an update does not compare the version",
+        _SCRIPTS,
+        "if string.sub(head, 3, 10) ~= version then\n",
+        "if false then\n",
+        (f"{_OF_REDIS}::test_19_conflict_carries_the_record",),
+    ),
+    Mutation(
+        "redis: an update inserts",
+        _SCRIPTS,
+        "if #head == 0 or number(now) >= number(head, 11) then\n    return false\nend\n",
+        "if #head == 0 then\n"
+        "    write(start .. string.rep('\\\\0', 10) .. payload, life)\n"
+        "    return 1\n"
+        "end\n"
+        "if number(now) >= number(head, 11) then\n    return false\nend\n",
+        (f"{_OF_REDIS}::test_26_update_after_delete",),
+    ),
+    Mutation(
+        "redis: an update forgets whose the record is",
+        _SCRIPTS,
+        "string.sub(head, 35, 36) .. owner .. payload, life)",
+        "'\\\\0\\\\0' .. payload, life)",
+        (f"{_TESTS}/test_redis.py::test_an_index_outlives_its_sessions",),
+    ),
+    Mutation(
+        "redis: what has expired is handed out",
+        f"{_REDIS}/records.py",
+        "return record if record.expires_at is None or now < record.expires_at else None",
+        "return record",
+        (f"{_OF_REDIS}::test_11_get_of_expired",),
+    ),
+    Mutation(
+        "redis: a touch shortens",
+        _SCRIPTS,
+        "if number(head, 11) < number(deadline) then",
+        "if number(deadline) then",
+        (f"{_OF_REDIS}::test_14_touch_never_shortens",),
+    ),
+    Mutation(
+        "redis: an index may go before its sessions",
+        _SCRIPTS,
+        "number(deadline) > number(head, 27) then",
+        "false then",
+        (f"{_TESTS}/test_redis.py::test_an_index_outlives_its_sessions",),
+    ),
+    Mutation(
+        "redis: a revocation leaves the epoch",
+        _USERS,
+        "redis.call('HINCRBY', KEYS[1], 'e', 1)",
+        "redis.call('HINCRBY', KEYS[1], 'e', 0)",
+        (f"{_OF_REDIS}::test_55_revoke_moves_the_epoch",),
+    ),
+    Mutation(
+        "redis: an epoch comes back",
+        _USERS,
+        "epoch = time[1] .. string.format('%06d', time[2])",
+        "epoch = '1'",
+        (
+            f"{_OF_REDIS}::test_55_the_epoch_outlives_the_entries",
+            f"{_TESTS}/test_redis.py::test_nothing_is_left_of_a_user_who_has_gone",
+        ),
+    ),
+    Mutation(
+        "redis: a removed record leaves its index entry",
+        _STEPS,
+        "if owner and index != self._names.users + owner:",
+        "if not owner:",
+        (f"{_OF_REDIS}::test_29_delete_takes_the_entry_along",),
+    ),
+    Mutation(
+        "redis: a script that the server has forgotten is an error",
+        f"{_REDIS}/client.py",
+        '        except NoScript:\n            return self.call("EVAL"',
+        '        except ZeroDivisionError:\n            return self.call("EVAL"',
+        (f"{_TESTS}/test_redis_faults.py::test_a_server_that_forgot_the_scripts[client]",),
+    ),
+    Mutation(
+        "redis: a connection is used again whose reply is still to come",
+        _CONNECTION,
+        "        except FAILURES as error:\n"
+        "            connection.disconnect()\n"
+        "            raise meaning(error, self.where, self._timeout) from error\n"
+        "        except BaseException:\n"
+        "            # Such",
+        "        except FAILURES as error:\n"
+        "            self._idle.append(Lent(self._make()))\n"
+        "            raise meaning(error, self.where) from error\n"
+        "        except BaseException:\n"
+        "            # Such",
+        (f"{_TESTS}/test_redis_faults.py::test_a_server_that_hangs[url]",),
+    ),
+    Mutation(
+        "async-redis: a cancelled task leaves its reply to the next one",
+        _STREAM,
+        "                future, _ = waiting.popleft()\n                if not",
+        "                future, _ = waiting.popleft()\n"
+        "                while waiting and future.cancelled():\n"
+        "                    future, _ = waiting.popleft()\n"
+        "                if not",
+        (f"{_TESTS}/test_redis.py::test_tasks_that_are_cancelled",),
+    ),
+    Mutation(
+        "async-redis: a late reply is handed to somebody else",
+        _STREAM,
+        "            self.give_up(meaning(exceptions.TimeoutError(), self._where, self._timeout))",
+        "            self._waiting.popleft()[0].set_result(\n"
+        "                meaning(exceptions.TimeoutError(), self._where, self._timeout)\n"
+        "            )",
+        (f"{_TESTS}/test_redis_faults.py::test_a_server_that_hangs[async-url]",),
+    ),
+    Mutation(
+        "async-redis: the store has one connection for all event loops",
+        f"{_REDIS}/loops.py",
+        "thing = self._things.get(loop)",
+        "thing = next(iter(self._things.values()), None)",
+        (f"{_TESTS}/test_redis.py::test_several_event_loops",),
+    ),
+)
