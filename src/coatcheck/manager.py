@@ -10,15 +10,14 @@ from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
 from coatcheck.ending import end_record
 from coatcheck.errors import ConfigurationError, CorruptRecord, SessionEnded
-from coatcheck.events import RecordCorrupt, SessionDestroyed, SessionRevoked
+from coatcheck.events import IDRejected, RecordCorrupt, SessionDestroyed, SessionRevoked
 from coatcheck.face import attach
-from coatcheck.ids import Identity
+from coatcheck.ids import Identity, has_form_of_id
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle, purge_all
-from coatcheck.opening import find, open_visit
+from coatcheck.opening import find, open_now, open_visit
 from coatcheck.options import Options
 from coatcheck.record import Record
-from coatcheck.request import PlainRequest
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, BaseSession, Session
 from coatcheck.state import CallbackState
@@ -38,12 +37,23 @@ class ManagerCore:
         self.runtime = runtime
         self.lifecycle = Lifecycle(runtime)
 
-    def new_visit(self, session_id: str | None = None) -> Visit:
-        request = PlainRequest()
-        request.native["coatcheck.session_id"] = session_id
-        visit = Visit(self.runtime, request, self.runtime.clock())
-        if session_id is None:
-            visit.become_new()
+    def new_visit(self) -> Visit:
+        visit = Visit(self.runtime, None, self.runtime.clock())
+        visit.become_new()
+        return visit
+
+    def claim(self, session_id: str) -> Visit | None:
+        """Verify an ID, without asking the store; `None` for any that was not signed here."""
+        runtime = self.runtime
+        known = runtime.signer.verify(session_id)
+        if known is None:
+            if has_form_of_id(session_id):
+                runtime.emit(IDRejected("signature"))
+            return None
+        visit = Visit(runtime, None, runtime.clock())
+        identity, current = known
+        visit.candidates, visit.carried = (session_id,), session_id
+        visit.verified = ((session_id, identity, current),)
         return visit
 
     async def create(self, visit: Visit) -> None:
@@ -54,8 +64,18 @@ class ManagerCore:
             await self.lifecycle.save(visit)
 
     async def open(self, session_id: str) -> Visit | None:
-        visit = self.new_visit(session_id)
+        visit = self.claim(session_id)
+        if visit is None:
+            return None
         await open_visit(visit)
+        return visit if visit.phase is Phase.STORED else None
+
+    def open_now(self, session_id: str) -> Visit | None:
+        """Do the same where no call of the store suspends."""
+        visit = self.claim(session_id)
+        if visit is None:
+            return None
+        open_now(visit)
         return visit if visit.phase is Phase.STORED else None
 
     async def find(self, handle: str) -> Visit | None:
@@ -174,12 +194,11 @@ class ManagerCore:
 def _config(config: SessionConfig | None, options: Options) -> SessionConfig:
     """Complete the configuration: without a web, the ID travels as the caller hands it in."""
     made = SessionConfig.from_options(config, **options)
-    return made.replace(state=CallbackState(_handed_in, sends=False), cookie_options={})
+    return made.replace(state=CallbackState(_nothing_sent, sends=False), cookie_options={})
 
 
-def _handed_in(request: Any) -> str | None:
-    session_id: str | None = request.native["coatcheck.session_id"]
-    return session_id
+def _nothing_sent(request: object) -> None:
+    return None
 
 
 class SessionManager:
@@ -215,7 +234,7 @@ class SessionManager:
 
         The only method that takes what a client sent.
         """
-        visit = run_now(self._core.open(session_id))
+        visit = self._core.open_now(session_id)
         return None if visit is None else self._session(visit)
 
     def find(self, handle: str) -> Session | None:

@@ -179,7 +179,7 @@ class SessionService:
         if session_id is None or session_id == "":
             return refused("get_session_info", _NO_ID, "argument")
         core = self._core
-        visit = run_now(core.open(_text(session_id)))
+        visit = core.open_now(_text(session_id))
         if visit is None:
             return self._missing(session_id)
         visit.data()

@@ -80,11 +80,11 @@ class ServiceSession:
         view = visit.view
         if view is not None and not self._whole and WHOLE in view:
             visit.view, visit.cleared, self._whole = {WHOLE: view}, True, True
-        dirty = self.is_dirty()
+        dirty = visit.written or visit.cleared
         try:
             run_now(self._core.save(visit))
-        except SessionEnded:
-            self._unsaved = dirty
+        except SessionEnded as error:
+            self._unsaved = dirty or bool(error.keys)
             return refused("save", _REPLACED if visit.held else _NOT_THERE, "ended")
         self._take_note()
         self._saved_at = self._core.runtime.clock()
@@ -213,14 +213,16 @@ class ServiceSession:
         self._held = self._visit.held or self._held
 
 
+_TEXT: Final = frozenset({str})
+
+
 def fill(visit: Visit, value: Any) -> bool:
     """Make the value all the data of the session; say whether it is to be stored as a whole."""
     visit.written = visit.shared = True
-    if issubclass(type(value), Mapping) and WHOLE not in value:
-        data: dict[Any, Any] = dict(value)
-        if all(type(key) is str for key in data):
-            visit.view = value if type(value) is dict else data
-            return False
+    is_mapping = issubclass(type(value), Mapping)
+    if is_mapping and WHOLE not in value and _TEXT.issuperset(map(type, value)):
+        visit.view = value if type(value) is dict else dict(value)
+        return False
     visit.view = {WHOLE: value}
     return True
 
