@@ -184,11 +184,11 @@ class AsyncSQLStore:
         await self._call(self._timeout, self._database.create_tables)
 
     async def aclose(self) -> None:
-        """Close this event loop's connections; whatever is called afterwards raises `StoreError`.
+        """Close this event loop's connections; a call after it opens others.
 
-        An engine that was handed in is left as it is.
+        Each event loop that has used the store is to do so before it ends. An engine that was
+        handed in is left as it is.
         """
-        self._database.closed = True
         await self._engines.close()
 
     async def _run(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:

@@ -132,7 +132,6 @@ class Tables:
 
     def migration(self, dialect: Dialect) -> list[str]:
         """Return the statements that make what is missing of the tables."""
-        return [
-            str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).strip()
-            for table in self.metadata.sorted_tables
-        ]
+        made = (CreateTable(table, if_not_exists=True) for table in self.metadata.sorted_tables)
+        texts = (str(statement.compile(dialect=dialect)).strip() for statement in made)
+        return ["\n".join(line.rstrip() for line in text.splitlines()) for text in texts]
