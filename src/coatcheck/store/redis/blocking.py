@@ -19,10 +19,11 @@ from coatcheck.store.protocol import (
     check_key,
 )
 from coatcheck.store.redis import records
-from coatcheck.store.redis.keys import Names
+from coatcheck.store.redis.keys import Names, time_to_live
 from coatcheck.store.redis.link import Stepped
 from coatcheck.store.redis.opening import Extras, open_link
-from coatcheck.store.redis.steps import Steps
+from coatcheck.store.redis.scripts import UPDATE
+from coatcheck.store.redis.steps import Steps, outcome, update_arguments
 from coatcheck.store.redis.trouble import NotAString
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class RedisStore:
         self._link, self.location = open_link(server, timeout, extras)
         names = Names(self.namespace)
         self._sessions = names.sessions
-        self._read = self._link.read
+        self._read, self._call, self._run = self._link.read, self._link.call, self._link.run
         self._steps = Steps(Stepped(self._link), names, self._now)
 
     def _now(self) -> float:
@@ -88,17 +89,26 @@ class RedisStore:
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
     ) -> bool:
         """Insert at version 1; `False` where a live record has the key."""
-        check_key(key)
+        name = self._sessions + check_key(key).encode()
         check_deadline(expires_at)
+        if user_id is None and expires_at is not None:
+            life = time_to_live(expires_at, self.clock())
+            value = records.first(payload, expires_at, None, records.new_token())
+            if self._call("SET", name, value, "NX", "PX", life or 1) is not None:
+                return True
         return run_now(self._steps.create(key, payload, expires_at, user_id))
 
     def update(
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
     ) -> UpdateOutcome:
         """Replace payload and deadline if the live record still has `version`."""
-        check_key(key)
+        name = self._sessions + check_key(key).encode()
         check_deadline(expires_at)
-        return run_now(self._steps.update(key, payload, version, expires_at))
+        arguments = update_arguments(payload, version, expires_at, self.clock())
+        reply = self._run(UPDATE, name, *arguments, b"")
+        if isinstance(reply, list):
+            return run_now(self._steps.update(key, payload, version, expires_at))
+        return outcome(reply, version)
 
     def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
         """Move the deadline of exactly `version` forward."""

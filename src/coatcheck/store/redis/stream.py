@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import hiredis
-from hiredis import HiredisError, PushNotification, Reader
+from hiredis import HiredisError, Reader
 from redis import exceptions
 
 from coatcheck.errors import StoreError
 from coatcheck.store.redis.link import Argument, Command, Reply, as_page
 from coatcheck.store.redis.loops import PerLoop
 from coatcheck.store.redis.scripts import Script
-from coatcheck.store.redis.trouble import FAILURES, NoScript, Unreachable, error_reply, meaning
+from coatcheck.store.redis.trouble import FAILURES, Unreachable, error_reply, meaning
 
 _NOTHING: Final = object()
 _hiredis: Final[Any] = hiredis
@@ -73,8 +73,6 @@ class Wire(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOTHING:
-                if isinstance(reply, PushNotification):
-                    continue
                 future, _ = waiting.popleft()
                 if not future.done():
                     future.set_result(reply)
@@ -178,17 +176,28 @@ class StreamLink:
 
     async def read(self, *command: Argument) -> Reply:
         """See `Link.read`."""
-        try:
-            return await self.call(*command)
-        except Unreachable:
-            return await self.call(*command)
+        loop = self._loops.current()
+        wire = loop.wire
+        if wire is not None and not wire.lost:
+            reply = await wire.send(_pack(command))
+            if not isinstance(reply, Exception):
+                return reply
+            if not isinstance(reply, Unreachable):
+                raise self._wrong(wire, reply) from reply
+        return await self.call(*command)
 
     async def run(self, script: Script, name: bytes, *arguments: Argument) -> Reply:
         """See `Link.run`."""
-        try:
-            return await self.call("EVALSHA", script.sha, b"1", name, *arguments)
-        except NoScript:
+        loop = self._loops.current()
+        wire = loop.wire
+        if wire is None or wire.lost:
+            wire = await loop.connected()
+        reply = await wire.send(_pack(("EVALSHA", script.sha, b"1", name, *arguments)))
+        if not isinstance(reply, Exception):
+            return reply
+        if isinstance(reply, exceptions.NoScriptError):
             return await self.call("EVAL", script.text, b"1", name, *arguments)
+        raise self._wrong(wire, reply) from reply
 
     async def each(self, commands: Sequence[Command]) -> list[Reply]:
         """See `Link.each`."""
