@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.prove import adapters, codecs, promises, redis, stores, travel
+from tests.prove import adapters, codecs, promises, redis, service, stores, travel
 from tests.prove.mutation import Mutation as Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *promises.MUTATIONS,
+    *service.MUTATIONS,
     *stores.MUTATIONS,
     *redis.MUTATIONS,
     *travel.MUTATIONS,
@@ -29,6 +30,7 @@ LEAST: Final[Mapping[str, int]] = {
     "codec": 2,
     **dict.fromkeys(("wsgi", "flask", "asgi"), 4),
     "nesting": 1,
+    "service": 6,
     "response": 2,
 }
 """All that must be broken, and in how many ways at least."""
