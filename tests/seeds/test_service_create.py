@@ -66,11 +66,13 @@ def test_s_13_no_timeout_is_the_default_and_zero_is_an_error(
 def test_s_14_an_indefinite_session_never_expires(service: SessionService, place: Place) -> None:
     """`is_expired()` is false, however much time has passed."""
     session = begun(service, session_timeout="indefinite")
+    ordinary = begun(service, "bob", session_timeout=60)
     for _ in range(3):
         assert session.is_expired() is False
         assert session.is_valid() is True
         assert got(service, session).is_expired() is False
         place.clock.advance(10 * 365 * 86_400)
+        assert ordinary.is_expired() is True
 
 
 def test_s_15_an_indefinite_session_says_so(service: SessionService, place: Place) -> None:
@@ -98,6 +100,7 @@ def test_s_17_without_data_it_is_an_empty_dict(service: SessionService) -> None:
     assert session.get_data().value == {}
     assert type(session.get_data().value) is dict
     assert data_of(got(service, session)) == {}
+    assert begun(service, data={"some": "data"}).get_data().value != {}
 
 
 def test_s_18_a_new_session_is_active_valid_and_clean(service: SessionService) -> None:

@@ -176,6 +176,7 @@ def test_s_37_without_expired_sessions_nothing_goes(service: SessionService, pla
     place.clock.advance(3599)
     assert done(service.cleanup_sessions()).deleted_count == 0
     assert all(lives(service, session) for session in sessions)
+    assert len(service.cleanup_sessions().active) == 4
 
 
 def test_s_38_cleanup_never_removes_indefinite_sessions(
