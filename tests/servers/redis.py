@@ -208,7 +208,8 @@ class Sentinels:
     """A primary, its replica, and a Sentinel that watches them."""
 
     def __init__(self) -> None:
-        self.primary = Server()
+        # By default it waits five seconds for other replicas.
+        self.primary = Server("repl-diskless-sync-delay 0")
         self.replica = Server(f"replicaof 127.0.0.1 {self.primary.port}")
         # It asks for replicas when it starts, and then not before ten seconds have passed.
         wait_for(lambda: self.replica.ask("INFO", "replication")["master_link_status"] == "up")

@@ -1,0 +1,90 @@
+"""Where Redis is several servers: a primary that is replaced, and slots that move."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from coatcheck.errors import StoreError
+from coatcheck.store.protocol import Stored, Updated
+from coatcheck.store.redis import AsyncRedisStore, RedisStore
+from tests.servers import redis as servers
+from tests.stores.redis_ways import KEY, KEYS, NEVER
+
+
+@pytest.fixture
+def group() -> Iterator[servers.Sentinels]:
+    """A primary, a replica and a Sentinel of the test's own."""
+    group = servers.Sentinels()
+    yield group
+    group.remove()
+
+
+def test_a_failover(group: servers.Sentinels) -> None:
+    """When the primary dies, calls fail until the replica has taken over; then all goes on."""
+    store, runner = RedisStore(group.url, timeout=0.5), asyncio.Runner()
+    other = AsyncRedisStore(group.url, timeout=0.5)
+    assert store.create(KEY, b"old", expires_at=NEVER, user_id="ann") is True
+    assert runner.run(other.get(KEY)) == Stored(1, NEVER, b"old")
+    group.primary.ask("WAIT", 1, 5000)
+    group.primary.kill()
+
+    def blocking() -> object:
+        return store.update(KEY, b"new", version=1, expires_at=NEVER)
+
+    def awaited() -> object:
+        return runner.run(other.update(KEY, b"newer", version=2, expires_at=NEVER))
+
+    for work, wanted in ((blocking, Updated(2)), (awaited, Updated(3))):
+        deadline = time.monotonic() + servers.PATIENCE
+        while True:
+            assert time.monotonic() < deadline
+            with contextlib.suppress(StoreError):
+                outcome = work()
+                break
+            time.sleep(0.05)
+        assert outcome == wanted
+    assert store.get(KEY) == Stored(3, NEVER, b"newer")
+    assert group.replica.ask("INFO", "replication")["role"] == "master"
+    store.close()
+    runner.run(other.aclose())
+    runner.close()
+
+
+def test_a_slot_that_moves() -> None:
+    """While the slot of a session moves to another node, and when it has, it is the same one."""
+    url = servers.fresh_cluster_url()
+    nodes = servers.cluster()
+    store, runner = RedisStore(url), asyncio.Runner()
+    other = AsyncRedisStore(url)
+    key = KEYS[7]
+    name = f"coatcheck/s/{key}"
+    assert store.create(key, b"1", expires_at=NEVER, user_id=None) is True
+    assert runner.run(other.get(key)) == Stored(1, NEVER, b"1")
+    slot: int = nodes[0].ask("CLUSTER", "KEYSLOT", name)
+    ids = [node.ask("CLUSTER", "MYID").decode() for node in nodes]
+    source = slot // (16_384 // 3 + 1)
+    target = (source + 1) % 3
+    nodes[target].ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+    nodes[source].ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+    try:
+        assert store.update(key, b"2", version=1, expires_at=NEVER) == Updated(2)
+        nodes[source].ask("MIGRATE", "127.0.0.1", nodes[target].port, name, 0, 5000)
+        assert store.get(key) == Stored(2, NEVER, b"2")
+        assert runner.run(other.update(key, b"3", version=2, expires_at=NEVER)) == Updated(3)
+    finally:
+        for node in (nodes[target], nodes[source], *nodes):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+    assert store.update(key, b"4", version=3, expires_at=NEVER) == Updated(4)
+    assert runner.run(other.get(key)) == Stored(4, NEVER, b"4")
+    # And back, for whoever comes next.
+    assert store.delete(key) == Stored(4, NEVER, b"4")
+    for node in (nodes[source], nodes[target], *nodes):
+        node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[source])
+    store.close()
+    runner.run(other.aclose())
+    runner.close()
