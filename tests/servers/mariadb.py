@@ -35,7 +35,7 @@ class MariaDB(DatabaseServer):
 
     def __init__(self, *options: str) -> None:
         needs_mariadb()
-        self._options = options
+        self.options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -78,7 +78,7 @@ class MariaDB(DatabaseServer):
             *(f"--port={self.port}", "--bind-address=127.0.0.1"),
             *("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync"),
             *("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--skip-name-resolve"),
-            *(f"--init-file={folder}/init.sql", *self._options),
+            *(f"--init-file={folder}/init.sql", *self.options),
         ]
 
     def answers(self) -> bool:

@@ -1,0 +1,332 @@
+"""SQL stores on servers that fail: killed, paused, in the way of each other, full."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from coatcheck.errors import StoreError
+from coatcheck.store.protocol import Admitted, Conflict, Stored, Updated
+from coatcheck.store.sql import AsyncSQLStore, SQLStore
+from tests.servers import mariadb, postgresql
+from tests.servers.databases import DatabaseServer, wait_for
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
+
+KEY, OTHER = "0" * 32, "f" * 32
+TIMEOUT = 0.6
+SLACK = 1.5
+"""Seconds by which a busy machine may be late."""
+
+KINDS = ("postgresql", "mariadb")
+Breakable = PostgreSQL | MariaDB
+
+
+@pytest.fixture(
+    scope="module", params=[partial(PostgreSQL, "deadlock_timeout=50ms"), MariaDB], ids=KINDS
+)
+def server(request: pytest.FixtureRequest) -> Iterator[Breakable]:
+    """Return a server of each kind in turn, to do to it what one likes."""
+    server: Breakable = request.param()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def store(server: Breakable) -> Iterator[SQLStore]:
+    """Return a store with one live record, and a connection that is open."""
+    store = SQLStore(server.url, create_tables=True, timeout=TIMEOUT)
+    store.delete(KEY)
+    assert store.create(KEY, b"first", expires_at=None, user_id=None)
+    yield store
+    store.close()
+
+
+class Awaited:
+    """An async store on an event loop of its own, called like a blocking one."""
+
+    def __init__(self, url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._store = AsyncSQLStore(url, timeout=TIMEOUT)
+
+    def call(self, verb: str, *args: Any, **options: Any) -> Any:
+        """Return what the store's method returns."""
+        return self._loop.run_until_complete(getattr(self._store, verb)(*args, **options))
+
+    def close(self) -> None:
+        """Close the connections and the loop."""
+        self.call("aclose")
+        self._loop.close()
+
+
+@pytest.fixture
+def awaited(server: Breakable, store: SQLStore) -> Iterator[Awaited]:
+    """Return an async store on the same record, with a connection that is open."""
+    awaited = Awaited(server.url)
+    assert awaited.call("get", KEY) == Stored(1, None, b"first")
+    yield awaited
+    awaited.close()
+
+
+@contextmanager
+def in_time() -> Generator[None]:
+    """Fail unless the block ends within the timeout, and some."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < TIMEOUT + SLACK
+
+
+def cut_all(server: Breakable) -> None:
+    """End every connection but the one that does it."""
+    connection: Any = server.connect()
+    if isinstance(server, PostgreSQL):
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'tester'")
+            for (number,) in cursor.fetchall():
+                if number != connection.thread_id():
+                    cursor.execute(f"KILL {number}")
+    connection.close()
+
+
+def test_a_connection_that_was_cut(server: Breakable, store: SQLStore, awaited: Awaited) -> None:
+    """Each operation after it connects anew, and nobody notices."""
+    works: list[Callable[[], object]] = [
+        lambda: store.get(KEY),
+        lambda: store.update(KEY, b"second", version=1, expires_at=None),
+        lambda: store.touch(KEY, version=2, expires_at=9e9),
+        lambda: type(store.admit("ann", OTHER, limit=1, evict=True)),
+        lambda: store.create(OTHER, b"", expires_at=None, user_id="ann"),
+        lambda: store.delete(OTHER, user_id="ann"),
+        lambda: awaited.call("update", KEY, b"third", version=2, expires_at=None),
+    ]
+    outcomes: list[object] = []
+    for work in works:
+        cut_all(server)
+        outcomes.append(work())
+    assert outcomes == [
+        *(Stored(1, None, b"first"), Updated(2), True, Admitted, True, Stored(1, None, b"")),
+        Updated(3),
+    ]
+
+
+def test_a_server_that_is_killed(server: Breakable, store: SQLStore, awaited: Awaited) -> None:
+    """A StoreError while it is away; when it is back, so is every record, without a restart."""
+    server.kill()
+    with in_time(), pytest.raises(StoreError, match="failed"):
+        store.get(KEY)
+    with in_time(), pytest.raises(StoreError, match="failed"):
+        store.update(KEY, b"lost", version=1, expires_at=None)
+    with in_time(), pytest.raises(StoreError, match="failed"):
+        awaited.call("update", KEY, b"lost", version=1, expires_at=None)
+    server.start()
+    assert store.get(KEY) == Stored(1, None, b"first")
+    assert awaited.call("update", KEY, b"second", version=1, expires_at=None) == Updated(2)
+
+
+def test_a_server_that_was_restarted(server: Breakable, store: SQLStore, awaited: Awaited) -> None:
+    """Where nobody asked in between, nobody is told."""
+    server.kill()
+    server.start()
+    assert store.update(KEY, b"second", version=1, expires_at=None) == Updated(2)
+    assert awaited.call("get", KEY) == Stored(2, None, b"second")
+
+
+def test_a_server_that_is_paused(server: Breakable, store: SQLStore, awaited: Awaited) -> None:
+    """A server that does not answer is waited for no longer than `timeout`."""
+    server.signal(signal.SIGSTOP)
+    try:
+        with in_time(), pytest.raises(StoreError, match="failed"):
+            store.update(KEY, b"late", version=1, expires_at=None)
+        with in_time(), pytest.raises(StoreError, match="failed"):
+            awaited.call("get", KEY)
+    finally:
+        server.signal(signal.SIGCONT)
+    record = store.get(KEY)
+    # Nobody knows whether what was under way is done, and both are whole.
+    assert record in (Stored(1, None, b"first"), Stored(2, None, b"late"))
+    version = record.version if record else 0
+    assert awaited.call("update", KEY, b"next", version=version, expires_at=None)[0] == version + 1
+
+
+@pytest.fixture
+def raw(server: Breakable) -> Iterator[Any]:
+    """Return a cursor of somebody else's connection."""
+    connection = server.connect()
+    with connection.cursor() as cursor:
+        yield cursor
+    connection.close()
+
+
+def waits(server: Breakable) -> None:
+    """Wait until a statement waits for a lock."""
+    question = (
+        "SELECT 0, count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        if isinstance(server, PostgreSQL)
+        else "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
+    )
+    connection: Any = server.connect()
+
+    def waiting() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(question)
+            return int(cursor.fetchone()[1]) > 0
+
+    wait_for(waiting)
+    connection.close()
+
+
+@contextmanager
+def meanwhile(work: Callable[[], Any]) -> Generator[Future[Any]]:
+    """Run the work in a thread while the block runs."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(work)
+
+
+def test_a_lock_is_waited_for(server: Breakable, store: SQLStore, raw: Any) -> None:
+    """An update waits for a transaction on the same record, and then learns what it did."""
+    raw.execute("BEGIN")
+    raw.execute("UPDATE coatcheck_sessions SET version = version + 1")
+    with meanwhile(lambda: store.update(KEY, b"x", version=1, expires_at=None)) as outcome:
+        waits(server)
+        raw.execute("COMMIT")
+        assert outcome.result() == Conflict(Stored(2, None, b"first"))
+
+
+def test_a_lock_that_stays(server: Breakable, store: SQLStore, raw: Any) -> None:
+    """One that is held for longer than `timeout` is a StoreError, and the record is as it was."""
+    raw.execute("BEGIN")
+    raw.execute("SELECT * FROM coatcheck_sessions FOR UPDATE")
+    with in_time(), pytest.raises(StoreError):
+        store.update(KEY, b"late", version=1, expires_at=None)
+    if isinstance(server, PostgreSQL):
+        raw.execute("COMMIT")
+        assert store.get(KEY) == Stored(1, None, b"first")
+    else:
+        raw.execute("ROLLBACK")
+        assert store.get(KEY) is not None
+
+
+def test_a_deadlock(server: Breakable, store: SQLStore, raw: Any) -> None:
+    """Of two that wait for each other the store gives way, and tries again."""
+    store.admit("ann", OTHER, limit=None, evict=False)
+    if isinstance(server, PostgreSQL):
+        # Whoever looks for deadlocks first is the one to give way.
+        raw.execute("SET deadlock_timeout = '60s'")
+    raw.execute("BEGIN")
+    # Whoever has changed less is the one to give way in MariaDB.
+    values = ", ".join(f"('padding', '{number:032x}', 1, '')" for number in range(50))
+    raw.execute(
+        f"INSERT INTO coatcheck_sessions (namespace, {_key(server)}, version, payload)"
+        f" VALUES {values}"
+    )
+    raw.execute("UPDATE coatcheck_user_sessions SET position = position + 0, admitted_at = 1")
+    slow = SQLStore(server.url, timeout=10)
+    with meanwhile(lambda: slow.admit("ann", OTHER, limit=None, evict=False)) as outcome:
+        waits(server)
+        raw.execute("UPDATE coatcheck_users SET counter = counter + 1")
+        raw.execute("ROLLBACK")
+        assert isinstance(outcome.result(), Admitted)
+    assert [entry.key for entry in store.entries("ann")] == [OTHER]
+    slow.close()
+
+
+def _key(server: Breakable) -> str:
+    return "key" if isinstance(server, PostgreSQL) else "`key`"
+
+
+def test_a_serialization_failure(raw: Any, server: Breakable, store: SQLStore) -> None:
+    """At the strictest isolation level a statement that fails for another one is tried again."""
+    if isinstance(server, PostgreSQL):
+        options = {"options": "-c default_transaction_isolation=serializable"}
+        engine = create_engine(_with_driver(server), connect_args=options)
+    else:
+        engine = create_engine(
+            _with_driver(server),
+            connect_args={"init_command": "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"},
+        )
+    strict = SQLStore(engine)
+    assert strict.get(KEY) == Stored(1, None, b"first")
+    raw.execute("BEGIN")
+    raw.execute("UPDATE coatcheck_sessions SET version = version + 1")
+    with meanwhile(lambda: strict.update(KEY, b"x", version=1, expires_at=None)) as outcome:
+        waits(server)
+        raw.execute("COMMIT")
+        assert outcome.result() == Conflict(Stored(2, None, b"first"))
+    assert isinstance(strict.admit("ann", OTHER, limit=3, evict=True), Admitted)
+    engine.dispose()
+
+
+def _with_driver(server: DatabaseServer) -> str:
+    url: str = getattr(server, "url", "")
+    return url.replace("mysql:", "mysql+pymysql:").replace("postgresql:", "postgresql+psycopg:")
+
+
+def test_a_read_only_server() -> None:
+    """A replica that takes no writes is read, and a write to it is a StoreError."""
+    url = postgresql.shared().url
+    writer = SQLStore(postgresql.fresh_url())
+    writer.create(KEY, b"first", expires_at=None, user_id=None)
+    writer.close()
+    replica = SQLStore(f"{url}&options=-c%20default_transaction_read_only%3Don")
+    assert replica.get(KEY) == Stored(1, None, b"first")
+    with pytest.raises(StoreError, match="read-only"):
+        replica.update(KEY, b"x", version=1, expires_at=None)
+    replica.close()
+
+
+def test_a_full_database() -> None:
+    """Where there is no room a save is a StoreError; what is there stays, and waits for room."""
+    small = "--innodb-data-file-path=ibdata1:12M;ibdata2:8M"
+    server = MariaDB("--innodb-file-per-table=0", small)
+    store = SQLStore(server.url, create_tables=True)
+    full: StoreError | None = None
+    for number in range(40):
+        try:
+            store.create(f"{number:032x}", bytes(500_000), expires_at=None, user_id=None)
+        except StoreError as error:
+            full = error
+            break
+    assert "full" in str(full)
+    assert store.get(f"{0:032x}") == Stored(1, None, bytes(500_000))
+    server.kill()
+    server.options = ("--innodb-file-per-table=0", f"{small}:autoextend")
+    server.start()
+    assert store.update(f"{1:032x}", bytes(600_000), version=1, expires_at=None) == Updated(2)
+    store.close()
+    server.remove()
+
+
+def test_nobody_listens() -> None:
+    """A server that is not there is a StoreError that names it, without the password."""
+    for url in ("postgresql://user:hunter2@127.0.0.1:1/shop", "mysql://u:hunter2@127.0.0.1:1/shop"):
+        store = SQLStore(url)
+        with pytest.raises(StoreError, match="127.0.0.1:1/shop") as caught:
+            store.get(KEY)
+        assert "hunter2" not in str(caught.value)
+        store.close()
+
+
+def test_every_connection_is_in_use() -> None:
+    """Whoever gets no connection in time is told so."""
+    store = SQLStore(mariadb.fresh_url(), pool_size=1, timeout=0.2)
+    with (
+        store._engines.current().connect(),  # pyright: ignore[reportPrivateUsage]
+        pytest.raises(StoreError, match="all connections of the pool are in use"),
+    ):
+        store.get(KEY)
+    assert store.get(KEY) is None
+    store.close()
