@@ -9,8 +9,8 @@
                 return MyAsyncStore(tmp_path / "sessions", namespace=namespace, clock=clock)
             return make
 
-It needs pytest, hypothesis and anyio, whose pytest plugin runs each case on asyncio and on trio. A
-store for asyncio alone overrides one fixture:
+What it needs comes with `coatcheck[testing]`: anyio for one, whose pytest plugin runs each case on
+asyncio and on trio. A store for asyncio alone overrides one fixture:
 
         @pytest.fixture
         def anyio_backend(self):
