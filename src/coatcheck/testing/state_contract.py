@@ -11,8 +11,9 @@
         def make_client(self):
             return lambda: CookieClient("shop")
 
-It needs pytest, which comes with `coatcheck[testing]`. `make_client` is only needed where the client
-is neither a browser nor fills in the first header of `vary`; a `Client` is three short methods.
+It needs pytest, which comes with `coatcheck[testing]`. `make_client` is only needed where the
+client is neither a browser nor fills in the first header of `vary`; a `Client` is three short
+methods.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@
                 return MyStore(tmp_path / "sessions", namespace=namespace, clock=clock)
             return make
 
-What it needs comes with `coatcheck[testing]`. A case is named after its number in the list of cases,
-and its docstring says in one sentence what it demands.
+What it needs comes with `coatcheck[testing]`. A case is named after its number in the list of
+cases, and its docstring says in one sentence what it demands.
 """
 
 from __future__ import annotations
