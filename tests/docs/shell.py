@@ -32,7 +32,7 @@ from tests.docs.project import extras, make_targets
 
 _VARIABLE: Final = re.compile(r"\$(?P<name>[A-Za-z_]\w*)")
 _ASSIGNMENT: Final = re.compile(r"(?:export )?(?P<name>[A-Z_]+)=(?P<value>.*)", re.DOTALL)
-_DISTRIBUTION: Final = re.compile(r"(?P<name>[\w-]+)(?:\[(?P<extras>[\w,-]+)\])?")
+_DISTRIBUTION: Final = re.compile(r"(?:\.\./)?(?P<name>[\w-]+)(?:\[(?P<extras>[\w,-]+)\])?")
 
 
 class Shell:
