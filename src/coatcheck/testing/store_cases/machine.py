@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -81,18 +82,31 @@ class _StoreMachine(RuleBasedStateMachine):
             return None
         return record
 
+    def _key(self, number: int, *, live: bool) -> str:
+        """Return one of the keys; number 0 is a live one, or a free one, if there is any.
+
+        Chosen evenly, most calls would find nothing, and no sequence would go far.
+        """
+        return sorted(self._keys, key=lambda key: (self._live(key) is not None) != live)[number]
+
     def _deadline(self, lifetime: float | None) -> float | None:
         return None if lifetime is None else self._clock() + lifetime
 
+    @initialize(payload=PAYLOADS, lifetime=LIFETIMES)
+    def begin(self, payload: bytes, lifetime: float | None) -> None:
+        self._create(self._keys[0], payload, lifetime)
+
     @rule(number=KEYS)
     def get(self, number: int) -> None:
-        key = self._keys[number]
+        key = self._key(number, live=True)
         equal(self._run(lambda: self._store.get(key)), self._live(key), "get, as the model has it")
 
     @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES)
     def create(self, number: int, payload: bytes, lifetime: float | None) -> None:
-        key, deadline = self._keys[number], self._deadline(lifetime)
-        free = self._live(key) is None
+        self._create(self._key(number, live=False), payload, lifetime)
+
+    def _create(self, key: str, payload: bytes, lifetime: float | None) -> None:
+        free, deadline = self._live(key) is None, self._deadline(lifetime)
         created = self._run(
             lambda: self._store.create(key, payload, expires_at=deadline, user_id=None)
         )
@@ -102,14 +116,15 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES)
     def update(self, number: int, payload: bytes, lifetime: float | None) -> None:
-        current = self._live(self._keys[number])
-        self._update(self._keys[number], payload, lifetime, current.version if current else 1)
+        key = self._key(number, live=True)
+        current = self._live(key)
+        self._update(key, payload, lifetime, current.version if current else 1)
 
     @rule(number=KEYS, payload=PAYLOADS, lifetime=LIFETIMES, version=VERSIONS)
     def update_of_any_version(
         self, number: int, payload: bytes, lifetime: float | None, version: int
     ) -> None:
-        self._update(self._keys[number], payload, lifetime, version)
+        self._update(self._key(number, live=True), payload, lifetime, version)
 
     def _update(self, key: str, payload: bytes, lifetime: float | None, base: int) -> None:
         current, deadline = self._live(key), self._deadline(lifetime)
@@ -128,7 +143,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(number=KEYS, seconds=st.integers(-10, 400), version=st.none() | VERSIONS)
     def touch(self, number: int, seconds: int, version: int | None) -> None:
-        key, deadline = self._keys[number], self._clock() + seconds
+        key, deadline = self._key(number, live=True), self._clock() + seconds
         current = self._live(key)
         base = version if version is not None else current.version if current else 1
         touched = self._run(lambda: self._store.touch(key, version=base, expires_at=deadline))
@@ -140,7 +155,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(number=KEYS, user_id=st.sampled_from([None, "ann"]))
     def delete(self, number: int, user_id: str | None) -> None:
-        key = self._keys[number]
+        key = self._key(number, live=True)
         removed = self._run(lambda: self._store.delete(key, user_id=user_id))
         equal(removed, self._live(key), "delete, as the model has it")
         self._model.pop(key, None)
@@ -151,7 +166,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(number=KEYS)
     def wait_for_the_deadline(self, number: int) -> None:
-        record = self._live(self._keys[number])
+        record = self._live(self._key(number, live=True))
         if record is not None and record.expires_at is not None:
             self._clock.set(record.expires_at)
 
