@@ -26,7 +26,7 @@ class UnlockedUpdate(ReferenceStore):
         stored = record.stored
         if stored.version != version:
             return Conflict(stored)
-        self.put(key, Record(Stored(version + 1, expires_at, payload), record.user_id))
+        self.put(key, Record(Stored(version + 1, expires_at, bytes(payload)), record.user_id))
         return Updated(version + 1)
 
 
@@ -39,7 +39,7 @@ class UnlockedCreate(ReferenceStore):
     ) -> bool:
         if self.live(key):
             return False
-        self.put(key, Record(Stored(1, expires_at, payload), user_id))
+        self.put(key, Record(Stored(1, expires_at, bytes(payload)), user_id))
         return True
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import anyio.lowlevel
 
 from coatcheck.drivers import Blocking
-from coatcheck.store.protocol import Conflict, Gone, Stored, Updated, UpdateOutcome
+from coatcheck.store.protocol import (
+    Admission,
+    Conflict,
+    Gone,
+    IndexEntry,
+    Stored,
+    Updated,
+    UpdateOutcome,
+)
 from tests.stores.reference import Record, ReferenceStore
 
 
@@ -15,6 +25,45 @@ class AwaitedStore(Blocking):
     def __init__(self, store: ReferenceStore) -> None:
         super().__init__(store)
         self.reference = store
+
+    async def entries(self, user_id: str, /) -> Sequence[IndexEntry]:
+        return self.reference.entries(user_id)
+
+    async def admit(
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
+    ) -> Admission:
+        return self.reference.admit(user_id, key, limit=limit, evict=evict, replaces=replaces)
+
+    async def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
+        return self.reference.confirm(user_id, key, epoch)
+
+    async def revoke(self, user_id: str, /, *, keep: Collection[str] = ()) -> Sequence[str]:
+        return self.reference.revoke(user_id, keep=keep)
+
+    async def forget(self, user_id: str, key: str, /) -> None:
+        self.reference.forget(user_id, key)
+
+    async def purge(self, limit: int = 1000, /) -> int:
+        return self.reference.purge(limit)
+
+    async def claim_purge(self, interval: float, /) -> bool:
+        return self.reference.claim_purge(interval)
+
+    async def scan(
+        self, cursor: str | None = None, /, *, count: int = 1000
+    ) -> tuple[Sequence[str], str | None]:
+        return self.reference.scan(cursor, count=count)
+
+    def close(self) -> None:
+        """Close the store within, if it can be closed."""
+        getattr(self.reference, "close", lambda: None)()
 
 
 class SuspendingUpdate(AwaitedStore):

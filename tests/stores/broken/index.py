@@ -11,7 +11,7 @@ from coatcheck.store.protocol import (
     IndexEntry,
     Stored,
 )
-from tests.stores.broken.registry import caught_by
+from tests.stores.broken.registry import caught_by, caught_only_by
 from tests.stores.reference import Entry, ReferenceStore, User
 
 
@@ -23,7 +23,7 @@ class NoLimit(ReferenceStore):
         return []
 
 
-@caught_by("test_54_unlimited")
+@caught_only_by("test_54_unlimited")
 class AlwaysLimited(ReferenceStore):
     """Without a limit there is one all the same."""
 
@@ -40,7 +40,7 @@ class AlwaysLimited(ReferenceStore):
         return super().admit(user_id, key, limit=limit or 10, evict=evict, replaces=replaces)
 
 
-@caught_by("test_55_what_is_stored_stays")
+@caught_only_by("test_55_what_is_stored_stays")
 class IndexInMemory(ReferenceStore):
     """The index lies in one store and not in what several stores share."""
 
@@ -57,7 +57,7 @@ class EvictsTheNewest(ReferenceStore):
         return counted[limit - 1 :]
 
 
-@caught_by("test_54_the_oldest_are_evicted")
+@caught_only_by("test_54_the_oldest_are_evicted")
 class EvictsOne(ReferenceStore):
     """`admit` evicts one session, however many are too many."""
 
@@ -94,7 +94,7 @@ class OrderedByTheClock(ReferenceStore):
         return sorted(user.entries.items(), key=lambda item: item[1].admitted_at)
 
 
-@caught_by("test_54_marked_entries_do_not_count")
+@caught_only_by("test_54_marked_entries_do_not_count")
 class MarkedEntriesCount(ReferenceStore):
     """Entries that are marked already count against the limit."""
 
@@ -102,7 +102,7 @@ class MarkedEntriesCount(ReferenceStore):
         return [key for key, _entry in self.in_order(user) if key != replaces]
 
 
-@caught_by("test_54_the_replaced_does_not_count")
+@caught_only_by("test_54_the_replaced_does_not_count")
 class TheReplacedCounts(ReferenceStore):
     """The entry that is replaced counts against the limit."""
 
@@ -110,7 +110,7 @@ class TheReplacedCounts(ReferenceStore):
         return super().counted(user, None)
 
 
-@caught_by("test_54_the_replaced_does_not_count")
+@caught_only_by("test_54_the_replaced_does_not_count")
 class EverythingIsReplaced(ReferenceStore):
     """A replaced key makes room whether or not it has an entry."""
 
@@ -148,7 +148,7 @@ class ConfirmIgnoresMarks(ReferenceStore):
             return super().confirm(user_id, key, epoch)
 
 
-@caught_by("test_54_confirm_needs_the_entry")
+@caught_only_by("test_54_confirm_needs_the_entry")
 class ConfirmNeedsNoEntry(ReferenceStore):
     """`confirm` does not ask whether the entry stands."""
 
@@ -158,7 +158,7 @@ class ConfirmNeedsNoEntry(ReferenceStore):
             return super().confirm(user_id, key, epoch) if known else True
 
 
-@caught_by("test_54_the_replaced_does_not_count")
+@caught_only_by("test_54_the_replaced_does_not_count")
 class ConfirmLeavesTheReplaced(ReferenceStore):
     """`confirm` leaves the replaced entry standing."""
 
@@ -170,7 +170,7 @@ class ConfirmLeavesTheReplaced(ReferenceStore):
             return super().confirm(user_id, key, epoch)
 
 
-@caught_by("test_54_a_failed_confirm_removes_nothing")
+@caught_only_by("test_54_a_failed_confirm_removes_nothing")
 class ConfirmRemovesFirst(ReferenceStore):
     """`confirm` removes the replaced entry before it looks."""
 
@@ -182,7 +182,7 @@ class ConfirmRemovesFirst(ReferenceStore):
             return super().confirm(user_id, key, epoch)
 
 
-@caught_by("test_55_revoke_lists_and_spares")
+@caught_only_by("test_55_revoke_lists_and_spares")
 class RevokeIgnoresKeep(ReferenceStore):
     """`revoke` lists the sessions to keep as well."""
 
@@ -211,7 +211,7 @@ class RevokeLeavesTheEpoch(ReferenceStore):
             return keys
 
 
-@caught_by("test_55_the_epoch_outlives_the_entries")
+@caught_only_by("test_55_the_epoch_outlives_the_entries")
 class ForgetfulEpoch(ReferenceStore):
     """A user without entries is forgotten, epoch and all."""
 
@@ -222,7 +222,7 @@ class ForgetfulEpoch(ReferenceStore):
                 del self.backend.users[self.place(user_id)]
 
 
-@caught_by("test_29_delete_takes_the_entry_along")
+@caught_only_by("test_29_delete_takes_the_entry_along")
 class DeleteLeavesTheEntry(ReferenceStore):
     """`delete` cleans the index only where it is told whose."""
 
@@ -242,7 +242,7 @@ class DeleteIgnoresTheHint(ReferenceStore):
         return super().delete(key)
 
 
-@caught_by("test_54_users_are_apart")
+@caught_only_by("test_54_users_are_apart")
 class CaseFoldedUsers(ReferenceStore):
     """Users whose names differ in case are one."""
 
@@ -250,7 +250,7 @@ class CaseFoldedUsers(ReferenceStore):
         return super().user(user_id.casefold())
 
 
-@caught_by("test_54_users_are_apart")
+@caught_only_by("test_54_users_are_apart")
 class TruncatedUsers(ReferenceStore):
     """Long user names are cut off."""
 
@@ -258,7 +258,7 @@ class TruncatedUsers(ReferenceStore):
         return super().user(user_id[:255])
 
 
-@caught_by("test_54_forget")
+@caught_only_by("test_54_forget")
 class ForgetDeletes(ReferenceStore):
     """`forget` removes the record as well."""
 
@@ -351,7 +351,7 @@ class AdmitReadsTheEpochLast(ReferenceStore):
         return Admitted(self.user(user_id).epoch, admission.evicted)
 
 
-@caught_by("test_54_entries_in_the_order_of_admission")
+@caught_only_by("test_54_entries_in_the_order_of_admission")
 class UndatedEntries(ReferenceStore):
     """Entries do not show when they were admitted."""
 

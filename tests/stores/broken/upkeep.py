@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.stores.broken.registry import caught_by
+from tests.stores.broken.registry import caught_by, caught_only_by
 from tests.stores.reference import ReferenceStore
 
 
@@ -24,7 +24,7 @@ class PurgesNone(ReferenceStore):
         return []
 
 
-@caught_by("test_08_namespaces_are_apart")
+@caught_only_by("test_08_namespaces_are_apart")
 class PurgesOthers(ReferenceStore):
     """`purge` removes what belongs to another namespace."""
 
@@ -37,7 +37,7 @@ class PurgesOthers(ReferenceStore):
         return removed
 
 
-@caught_by("test_16_purge_in_batches")
+@caught_only_by("test_16_purge_in_batches")
 class PurgesUnbounded(ReferenceStore):
     """`purge` does not heed its limit."""
 
@@ -57,7 +57,7 @@ class PurgesAtOnce(ReferenceStore):
         ]
 
 
-@caught_by("test_16_purge_takes_index_entries_along")
+@caught_only_by("test_16_purge_takes_index_entries_along")
 class PurgeLeavesEntries(ReferenceStore):
     """`purge` leaves index entries behind."""
 
@@ -98,7 +98,7 @@ class PurgesByTheFirstDeadline(ReferenceStore):
         return [key for key, deadline in first.items() if self.clock() - deadline > 120]
 
 
-@caught_by("test_16_one_claims_the_purge")
+@caught_only_by("test_16_one_claims_the_purge")
 class EverybodyPurges(ReferenceStore):
     """Every process may purge whenever it likes."""
 
@@ -106,7 +106,7 @@ class EverybodyPurges(ReferenceStore):
         return True
 
 
-@caught_by("test_57_scan_under_change")
+@caught_only_by("test_57_scan_under_change")
 class ScanByOffset(ReferenceStore):
     """`scan` counts rows, so that removals shift what is to come."""
 
@@ -142,7 +142,7 @@ class ScanSkips(ReferenceStore):
         return (keys[1:] if cursor else keys), after
 
 
-@caught_by("test_57_scan_lists_what_is_live")
+@caught_only_by("test_57_scan_lists_what_is_live")
 class ScanAtOnce(ReferenceStore):
     """`scan` returns everything in one page."""
 

@@ -1,0 +1,132 @@
+"""Runs single cases of the store contracts without pytest, on stores that may be broken."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from coatcheck.clock import Clock
+from coatcheck.drivers import Blocking, run_now
+from coatcheck.store.protocol import DEFAULT_NAMESPACE
+from coatcheck.testing import AsyncStoreContract, ManualClock, StoreContract
+from coatcheck.testing.async_driver import AwaitedDriver
+from coatcheck.testing.driver import SteppedDriver
+from tests.stores.broken.awaited import AwaitedStore
+from tests.stores.reference import Backend, ReferenceStore
+
+Kind = Callable[..., ReferenceStore]
+Wrap = Callable[[ReferenceStore], AwaitedStore]
+
+
+def cases_of(contract: type[object]) -> set[str]:
+    """Name the cases of a contract."""
+    return {name for name in dir(contract) if name.startswith("test_")}
+
+
+def variants(case: str) -> Iterator[dict[str, Any]]:
+    """Yield the arguments by which a case is parametrized."""
+    marks: list[pytest.Mark] = getattr(getattr(AsyncStoreContract, case), "pytestmark", [])
+    tables = [mark.args for mark in marks if mark.name == "parametrize"]
+    if not tables:
+        yield {}
+    for name, values in tables:
+        for value in values:
+            yield {name: value}
+
+
+def run_case(
+    case: str, kind: Kind, arguments: dict[str, Any], *, other_process: Callable[[], Any] | None
+) -> None:
+    """Run one case of the contract on a store of that kind."""
+    backend, now, driver = Backend(), ManualClock(), SteppedDriver()
+    contract = StoreContract()
+    opened: list[Blocking] = []
+
+    def make(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> ReferenceStore:
+        return kind(backend, namespace=namespace, clock=clock)
+
+    def open_store(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> Blocking:
+        opened.append(Blocking(make(namespace=namespace, clock=clock)))
+        return opened[-1]
+
+    store = open_store()
+    fixtures: dict[str, Callable[[], object]] = {
+        "open_store": lambda: open_store,
+        "make_store": lambda: make,
+        "clock": lambda: now,
+        "driver": lambda: driver,
+        "other_process": lambda: other_process,
+        "store": lambda: store,
+        "users": lambda: contract.index(driver, store),
+    }
+    try:
+        getattr(contract, case)(**_wanted(contract, case, fixtures, arguments), **arguments)
+    finally:
+        if "close" not in case:
+            for one in opened:
+                run_now(driver.close(one))
+
+
+def run_awaited_case(
+    case: str,
+    kind: Kind,
+    arguments: dict[str, Any],
+    *,
+    wrap: Wrap = AwaitedStore,
+    backend: str = "asyncio",
+    other_process: Callable[[], Any] | None = None,
+) -> None:
+    """Run one case of the async contract on a store of that kind, wrapped to be awaited."""
+    records, now, driver = Backend(), ManualClock(), AwaitedDriver()
+    contract = AsyncStoreContract()
+    opened: list[AwaitedStore] = []
+
+    def open_store(*, namespace: str = DEFAULT_NAMESPACE, clock: Clock = now) -> AwaitedStore:
+        opened.append(wrap(kind(records, namespace=namespace, clock=clock)))
+        return opened[-1]
+
+    store = open_store()
+    fixtures: dict[str, Callable[[], object]] = {
+        "open_store": lambda: open_store,
+        "make_store": lambda: open_store,
+        "clock": lambda: now,
+        "driver": lambda: driver,
+        "other_process": lambda: other_process,
+        "anyio_backend": lambda: backend,
+        "store": lambda: store,
+        "users": lambda: contract.index(driver, store),
+    }
+    given = {**_wanted(contract, case, fixtures, arguments), **arguments}
+    function = getattr(contract, case)
+    if inspect.iscoroutinefunction(function):
+        anyio.run(functools.partial(function, **given), backend=backend)
+    else:
+        function(**given)
+
+
+def _wanted(
+    contract: object,
+    case: str,
+    fixtures: dict[str, Callable[[], object]],
+    arguments: dict[str, Any],
+) -> dict[str, object]:
+    names = set(inspect.signature(getattr(contract, case)).parameters) - set(arguments)
+    return {name: fixtures[name]() for name in names}
+
+
+def failures(run: Callable[[dict[str, Any]], None], case: str) -> list[BaseException]:
+    """Return what the case raises, in all its variants; `run` is given the arguments of one."""
+    found: list[BaseException] = []
+    for arguments in variants(case):
+        try:
+            run(arguments)
+        except pytest.skip.Exception:
+            continue
+        except Exception as error:  # noqa: BLE001 - a broken store may raise anything
+            found.append(error)
+    return found
