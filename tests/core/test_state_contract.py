@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coatcheck.request import Request, ResponseHeaders
-from coatcheck.state import CookieState, State
+from coatcheck.state import CookieState, HeaderState, State
 from coatcheck.testing.state_contract import Client, CookieClient, HeaderClient, StateContract
 
 
@@ -136,6 +136,66 @@ class Undecided(Broken):
     sends: Any = None
 
 
+class Overwhelmed(Broken):
+    """Cannot stand long headers."""
+
+    def extract(self, request: Request, /) -> Any:
+        if any(len(value) > 10_000 for value in request.header("cookie")):
+            raise MemoryError
+        return super().extract(request)
+
+
+class Lonely(Broken):
+    """Cannot stand a header that comes twice."""
+
+    def extract(self, request: Request, /) -> Any:
+        if len(request.header("cookie")) > 1:
+            raise ValueError("one header, please")
+        return super().extract(request)
+
+
+class Inventive(Broken):
+    """Makes up an ID over plain http where there is no header."""
+
+    def extract(self, request: Request, /) -> Any:
+        if request.scheme == "http" and not request.header("cookie"):
+            return "A" * 68
+        return super().extract(request)
+
+
+class Fleeting(Broken):
+    """Sends no ID that is to be kept."""
+
+    def inject(
+        self,
+        request: Request,
+        headers: ResponseHeaders,
+        session_id: str,
+        /,
+        *,
+        carried: str | None,
+        max_age: int | None,
+    ) -> None:
+        if max_age is None:
+            super().inject(request, headers, session_id, carried=carried, max_age=max_age)
+
+
+class Wordy(Broken):
+    """Says in a word that it sends."""
+
+    sends: Any = "yes"
+
+
+class Deaf(HeaderState):
+    """Does not send, and does not read either."""
+
+    def __init__(self) -> None:
+        super().__init__("X-Id")
+
+    def extract(self, request: Request, /) -> str | None:
+        return None
+
+
 CASES: list[tuple[type[CookieState], str]] = [
     (Silent, "a_state_that_cannot_send_adds_no_header"),
     (Unfiltered, "hostile_headers_offer_forms_only"),
@@ -152,6 +212,23 @@ CASES: list[tuple[type[CookieState], str]] = [
     (Sentence, "vary_names_headers"),
     (Undecided, "sends_is_known"),
 ]
+
+
+ALONE: dict[type[State], str] = {
+    OneWord: "vary_names_headers",
+    Wordy: "sends_is_known",
+    Inventive: "no_header_is_no_id",
+    Overwhelmed: "hostile_headers_offer_forms_only",
+    Lonely: "repeated_headers_are_no_error",
+    Forgetful: "extract_can_be_repeated",
+    Fleeting: "what_is_sent_comes_back",
+    Stubborn: "a_new_id_takes_the_place_of_the_carried_one",
+    Sticky: "clear_empties_the_client",
+    Silent: "a_state_that_cannot_send_adds_no_header",
+    Deaf: "what_the_client_holds_is_read",
+    Replacing: "other_headers_stay",
+}
+"""States that one case catches, and no other."""
 
 
 def run(name: str, state: Callable[[], State], client: Callable[[], Client] = CookieClient) -> None:
@@ -171,6 +248,34 @@ def test_the_contract_notices(broken: type[CookieState], name: str) -> None:
         run(name, CookieState)
     except pytest.skip.Exception:
         assert broken is Silent
+
+
+def names_of_cases() -> set[str]:
+    """Name the cases of the contract."""
+    return {name[5:] for name in dir(StateContract) if name.startswith("test_")}
+
+
+def fails(name: str, state: Callable[[], State], client: Callable[[], Client]) -> bool:
+    """Say whether a case fails, rather than pass or not apply."""
+    try:
+        run(name, state, client)
+    except pytest.skip.Exception:
+        return False
+    except Exception:  # noqa: BLE001 - a broken State may raise anything
+        return True
+    return False
+
+
+@pytest.mark.parametrize("broken", ALONE)
+def test_one_case_notices_and_no_other(broken: type[Any]) -> None:
+    """Without that case, a State with such a defect would pass."""
+    client = CookieClient if issubclass(broken, CookieState) else lambda: HeaderClient("X-Id")
+    assert {name for name in names_of_cases() if fails(name, broken, client)} == {ALONE[broken]}
+
+
+def test_every_case_is_needed() -> None:
+    """For each there is a State that it catches alone."""
+    assert set(ALONE.values()) == names_of_cases()
 
 
 def test_the_contract_notices_an_exception() -> None:
