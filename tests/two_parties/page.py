@@ -50,6 +50,9 @@ _MORE_WORDS: Final = """\
 - **new ID**, **deletion**: the response carries a session cookie, or one that deletes it. Where
   both responses carry one, the browser keeps what arrives last.
 
+With `max_sessions_per_user=1` the same comes of parties that overlap, but where B would join A's
+session: B's sign-in then takes its place, with all that it holds, or is refused, as `evict` says.
+
 A request that begins when A is through, and with the cookie that A's response carried, is no party
 to any of this: it sees what stands.
 """

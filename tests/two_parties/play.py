@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from coatcheck.errors import SessionEnded
 from coatcheck.events import ChangesDropped, KeyOverwritten
 from coatcheck.manager import SessionManager
+from coatcheck.options import Options
 from coatcheck.record import Record
 from coatcheck.store.file import FileStore
 from coatcheck.store.memory import MemoryStore
@@ -32,6 +33,7 @@ from tests.two_parties.words import (
     When,
 )
 
+Evict = Literal["oldest", "refuse"]
 STORES: Final = ("memory", "file", "sqlite")
 _SPAN: Final = 3600.0
 """Seconds until the session ends, by its idle timeout or, where the cell says so, its lifetime."""
@@ -60,7 +62,8 @@ def opened(kind: str, folder: Path, clock: ManualClock) -> Generator[FullStore]:
 class Play:
     """One cell, played once; `acts_early` says whether B acts before A commits, or after.
 
-    `saves` lets B call `save()` where its response would start.
+    `saves` lets B call `save()` where its response would start. With `evict` a user may have one
+    session only.
     """
 
     def __init__(
@@ -73,13 +76,17 @@ class Play:
         *,
         acts_early: bool = True,
         saves: bool = False,
+        evict: Evict | None = None,
     ) -> None:
         self.cell, self.start, self.when = cell, start, when
         self.acts_early = acts_early and not cell.second.ends
         self.saves = saves
         by_lifetime = LIFETIME in (cell.first, cell.second)
         spans = (_LONGER, _SPAN) if by_lifetime else (_SPAN, _LONGER)
-        self.harness = Harness(store, clock, expire=spans[0], lifetime=spans[1])
+        options: Options = {"expire": spans[0], "lifetime": spans[1]}
+        if evict is not None:
+            options = {**options, "max_sessions_per_user": 1, "evict": evict}
+        self.harness = Harness(store, clock, **options)
         self.manager = SessionManager(self.harness.config, store=store)
         self.browser = Browser(self.harness)
         store_something = put(start="start")

@@ -10,7 +10,7 @@ import pytest
 
 from coatcheck.testing.clock import ManualClock
 from tests.two_parties.page import PAGE, page
-from tests.two_parties.play import STORES, Play, opened
+from tests.two_parties.play import STORES, Evict, Play, opened
 from tests.two_parties.table import AFTERWARDS, CELLS, OVERLAPPING
 from tests.two_parties.words import (
     ACTS,
@@ -59,6 +59,31 @@ def test_save_raises_what_a_response_tells(cell: Cell, tmp_path: Path) -> None:
         assert play.cell.outcome.told is not None
         assert set(play.error.keys) == set(play.values(play.cell.outcome.told.keys))
         assert play.harness.dropped() == []
+
+
+@pytest.mark.parametrize("evict", ["oldest", "refuse"])
+def test_one_session_a_user_changes_no_cell(evict: Evict, tmp_path: Path) -> None:
+    """Nor is anybody evicted, or refused, who does not sign in beside another sign-in."""
+    for cell in OVERLAPPING:
+        if cell.cookies[1] is Cookie.JOINED:
+            continue  # see below
+        for start in cell.starts:
+            clock = ManualClock()
+            with opened("memory", tmp_path, clock) as store:
+                Play(store, clock, cell, start, When.OVERLAP, evict=evict).check()
+
+
+def test_one_session_a_user_lets_the_later_sign_in_stand(tmp_path: Path) -> None:
+    """It takes the place of the session that it would join, and takes over what that holds."""
+    for cell in OVERLAPPING:
+        if cell.cookies[1] is not Cookie.JOINED:
+            continue
+        outcome = replace(cell.outcome, a=None, b=cell.outcome.a)
+        wanted = replace(cell, outcome=outcome, cookies=(Cookie.NEW, Cookie.NEW))
+        for start in cell.starts:
+            clock = ManualClock()
+            with opened("memory", tmp_path, clock) as store:
+                Play(store, clock, wanted, start, When.OVERLAP, evict="oldest").check()
 
 
 def test_each_act_beside_each_has_its_cell() -> None:
