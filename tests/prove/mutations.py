@@ -24,6 +24,8 @@ LEAST: Final[Mapping[str, int]] = {
     "async-redis": 3,
     "index": 2,
     "cookies": 2,
+    "state": 1,
+    "session": 1,
     **dict.fromkeys(
         ("cookie state", "header state", "bearer state", "callback state", "first-of state"), 1
     ),

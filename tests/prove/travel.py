@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.prove.mutation import Mutation
 
 _COOKIES, _STATE = "src/coatcheck/cookies.py", "src/coatcheck/state"
+_SEEDS = "tests/seeds/test_middleware"
 _TEST_COOKIES, _TEST_STATES = "tests/core/test_cookies.py", "tests/core/test_states.py"
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -101,5 +102,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if carried is not None:",
         "if carried is None:",
         (f"{_TEST_STATES}::test_first_of_never_sends_a_cookie_to_a_bearer_client",),
+    ),
+    Mutation(
+        "state: a class that derives from State may lack a method",
+        f"{_STATE}/protocol.py",
+        "    @abstractmethod\n    def inject(",
+        "    def inject(",
+        (f"{_SEEDS}_states.py::test_s_99_any_object_with_the_methods_is_a_state",),
+    ),
+    Mutation(
+        "session: slice raises for what is missing",
+        "src/coatcheck/mapping.py",
+        "for key in keys if key in self}",
+        "for key in keys}",
+        (f"{_SEEDS}_session.py::test_s_124_slice_skips_what_is_missing_and_clear_keeps_the_id",),
     ),
 )
