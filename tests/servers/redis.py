@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -175,9 +175,8 @@ def fresh_url() -> str:
     return f"{server.url}/{number}"
 
 
-@cache
-def cluster() -> tuple[Server, ...]:
-    """Return the three nodes of the one cluster of this process."""
+def new_cluster() -> tuple[Server, ...]:
+    """Start a cluster of three nodes."""
     options = ("cluster-enabled yes", "cluster-node-timeout 2000")
     nodes = tuple(Server(*options) for _ in range(3))
     share = 16_384 // 3 + 1
@@ -197,11 +196,22 @@ def cluster() -> tuple[Server, ...]:
     return nodes
 
 
+def cluster_url(nodes: Sequence[Server]) -> str:
+    """Return the URL of a cluster."""
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+@cache
+def cluster() -> tuple[Server, ...]:
+    """Return the one cluster of this process that tests share, and that no test breaks."""
+    return new_cluster()
+
+
 def fresh_cluster_url() -> str:
-    """Return the URL of the cluster, emptied."""
+    """Return the URL of the shared cluster, emptied."""
     for node in cluster():
         node.ask("FLUSHALL")
-    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in cluster())
+    return cluster_url(cluster())
 
 
 class Sentinels:

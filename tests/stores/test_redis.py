@@ -263,8 +263,9 @@ def test_trio_is_told(url: str) -> None:
     """Redis needs asyncio under ASGI, and says what to do."""
 
     async def main() -> None:
-        with pytest.raises(ConfigurationError, match="give a RedisStore"):
-            await AsyncRedisStore(url).get(KEY)
+        for server in (url, redis.asyncio.Redis(), "redis+cluster://localhost"):
+            with pytest.raises(ConfigurationError, match="give a RedisStore"):
+                await AsyncRedisStore(server).get(KEY)
 
     trio.run(main)
 

@@ -14,9 +14,9 @@ from redis.client import NEVER_DECODE
 
 from coatcheck.errors import StoreError
 from coatcheck.store.redis.link import Argument, Command, Reply, as_page
-from coatcheck.store.redis.loops import PerLoop
+from coatcheck.store.redis.loops import PerLoop, running_loop
 from coatcheck.store.redis.scripts import Script
-from coatcheck.store.redis.trouble import FAILURES, NoScript, Unreachable, meaning
+from coatcheck.store.redis.trouble import NoScript, Unreachable, meaning
 
 _RAW: Final[dict[str, Any]] = {NEVER_DECODE: True}
 
@@ -70,7 +70,7 @@ class ClientLink(_Clients):
         """See `Link.call`."""
         try:
             return self._client.execute_command(*command, **_RAW)
-        except FAILURES as error:
+        except Exception as error:
             raise self._wrong(error) from error
 
     def read(self, *command: Argument) -> Reply:
@@ -94,7 +94,7 @@ class ClientLink(_Clients):
                 for command in commands:
                     pipeline.execute_command(*command, **_RAW)
                 return self._replies(pipeline.execute(raise_on_error=False))
-        except FAILURES as error:
+        except Exception as error:
             raise self._wrong(error) from error
 
     def scan(self, cursor: str, pattern: bytes, count: int) -> tuple[list[bytes], str | None]:
@@ -111,7 +111,7 @@ class ClientLink(_Clients):
                     "SCAN", number, *rest, target_nodes=node, **_RAW
                 )
                 names, following = _cluster_page(reply, node, after)
-        except FAILURES as error:
+        except Exception as error:
             raise self._wrong(error) from error
         return names, following
 
@@ -123,13 +123,25 @@ class AsyncClientLink(_Clients):
     """An awaited client."""
 
     def _get(self) -> Any:
+        running_loop()
         return self._client
+
+    async def _ready(self) -> Any:
+        """Return the client; a cluster's that does not know its nodes yet takes any of them."""
+        client = self._get()
+        if self._is_cluster:
+            try:
+                await client.initialize()
+            except Exception as error:
+                raise self._wrong(error) from error
+        return client
 
     async def call(self, *command: Argument) -> Reply:
         """See `Link.call`."""
+        client = await self._ready()
         try:
-            return await self._get().execute_command(*command, **_RAW)
-        except FAILURES as error:
+            return await client.execute_command(*command, **_RAW)
+        except Exception as error:
             raise self._wrong(error) from error
 
     async def read(self, *command: Argument) -> Reply:
@@ -148,12 +160,13 @@ class AsyncClientLink(_Clients):
 
     async def each(self, commands: Sequence[Command]) -> list[Reply]:
         """See `Link.each`."""
+        client = await self._ready()
         try:
-            async with self._get().pipeline(**_plain(self._is_cluster)) as pipeline:
+            async with client.pipeline(**_plain(self._is_cluster)) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command, **_RAW)
                 return self._replies(await pipeline.execute(raise_on_error=False))
-        except FAILURES as error:
+        except Exception as error:
             raise self._wrong(error) from error
 
     async def scan(self, cursor: str, pattern: bytes, count: int) -> tuple[list[bytes], str | None]:
@@ -163,15 +176,15 @@ class AsyncClientLink(_Clients):
             return as_page(*await self.call("SCAN", cursor or "0", *rest))
         names: list[bytes] = []
         following: str | None = cursor
+        client = await self._ready()
         try:
-            client = await self._get().initialize()
             while following is not None and not names:
                 node, number, after = self._node(client, following)
                 reply = await client.execute_command(
                     "SCAN", number, *rest, target_nodes=node, **_RAW
                 )
                 names, following = _cluster_page(reply, node, after)
-        except FAILURES as error:
+        except Exception as error:
             raise self._wrong(error) from error
         return names, following
 

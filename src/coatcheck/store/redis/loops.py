@@ -12,6 +12,17 @@ from coatcheck.errors import ConfigurationError, StoreError
 T = TypeVar("T")
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running loop; raise `ConfigurationError` where it is not asyncio's."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "an AsyncRedisStore needs asyncio: give a RedisStore, which is called in threads, to an"
+            " application under trio"
+        ) from None
+
+
 class PerLoop(Generic[T]):
     """Makes a thing for each event loop, when it is first asked for there.
 
@@ -27,13 +38,7 @@ class PerLoop(Generic[T]):
 
     def current(self) -> T:
         """Return the running loop's own; raise `ConfigurationError` on a loop not asyncio's."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigurationError(
-                "an AsyncRedisStore needs asyncio: give a RedisStore, which is called in threads,"
-                " to an application under trio"
-            ) from None
+        loop = running_loop()
         if os.getpid() != self._process:
             self._process = os.getpid()
             self._things = {}

@@ -111,7 +111,8 @@ def open_async_link(server: object, timeout: float | None, extras: Extras) -> tu
     def make() -> Any:
         if address.kind == "cluster":
             nodes = [AsyncClusterNode(*host) for host in address.hosts]
-            return _awaited.RedisCluster(startup_nodes=nodes, **options)
+            # Else, after some slots have moved, it would cut the connections that others wait on.
+            return _awaited.RedisCluster(startup_nodes=nodes, reinitialize_steps=0, **options)
         watching = _awaited.Sentinel(address.hosts, sentinel_kwargs=_patience(options), **options)
         return watching.master_for(address.service)
 
