@@ -350,14 +350,14 @@ def test_s_60_the_database_is_sessions_db(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("backend", "least"), [("database", 4000), ("file", 1000)])
-def test_s_61_throughput(backend: str, least: int, tmp_path: Path) -> None:
+def test_s_61_throughput(backend: str, least: int, quick: Path) -> None:
     """Create, load, save and delete: of the order of 4,000 operations a second, and 1,000.
 
     The quickest of many short runs counts, by the processor's time, for this machine may have much
     else to do.
     """
     times: list[float] = []
-    with SessionService(backend, tmp_path) as service:
+    with SessionService(backend, quick) as service:
         for _ in range(20):
             start = time.process_time()
             for _ in range(5):

@@ -73,9 +73,9 @@ def rounds(works: list[Callable[[], T]], times: int) -> Iterator[list[T]]:
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("kind", ["memory", "file", "database"])
-def test_of_two_sessions_begun_at_once_one_is_left(kind: str, tmp_path: Path) -> None:
+def test_of_two_sessions_begun_at_once_one_is_left(kind: str, quick: Path) -> None:
     """200 times: exactly one session of the user lives, and it is one that was returned."""
-    place = Place(tmp_path, kind)
+    place = Place(quick, kind)
     shared = MemoryStore(clock=place.clock)
 
     def opened() -> SessionService:
@@ -133,10 +133,10 @@ class FailingStore(SpyStore):
 @pytest.mark.parametrize("once", [True, False])
 @pytest.mark.parametrize("late", [True, False])
 def test_wherever_new_session_fails_one_session_is_left(
-    kind: str, once: bool, late: bool, tmp_path: Path
+    kind: str, once: bool, late: bool, quick: Path
 ) -> None:
     """S-20: at each of its writes, for a moment or for good; and afterwards it works again."""
-    place = Place(tmp_path, kind)
+    place = Place(quick, kind)
     inner = MemoryStore(clock=place.clock) if kind == "memory" else place.store()
     store = FailingStore(inner)
     service = SessionService(store=store, secret=SECRET, clock=place.clock)
