@@ -69,7 +69,7 @@ class RealShell(Shell):
         words = [_LOCAL.sub(there, word) for word in words]
         if self._curl is None:
             return self._stand_in.run(words)
-        return self._run([self._curl, "--silent", "--noproxy", "*", *words])
+        return self._run([self._curl, "-q", "--silent", "--noproxy", "*", *words])
 
     def _flask(self, words: Sequence[str]) -> str:
         self.used.add(option(words, "--app", "app"))
