@@ -363,6 +363,7 @@ SITES = [
     ("trio", "file"),
     ("trio", "async-sqlite"),
     *(("wsgi", "redis"), ("flask", "redis"), ("asgi", "async-redis"), ("trio", "redis")),
+    *(("wsgi", "postgresql"), ("asgi", "async-postgresql"), ("flask", "mariadb")),
 ]
 """Every adapter on every built-in store."""
 KEYVALUE_SITES = [("wsgi", "keyvalue"), ("flask", "keyvalue"), ("asgi", "async-keyvalue")]

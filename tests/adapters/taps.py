@@ -14,7 +14,9 @@ from coatcheck.store import AsyncStore, MemoryStore, Store
 from coatcheck.store.file import FileStore
 from coatcheck.store.keyvalue import AsyncKeyValueStore, KeyValueStore
 from coatcheck.store.redis import AsyncRedisStore, RedisStore
+from coatcheck.store.sql import AsyncSQLStore, SQLStore
 from coatcheck.store.sqlite import AsyncSQLiteStore, SQLiteStore
+from tests.servers import mariadb, postgresql
 from tests.servers import redis as servers
 
 AnyStore = Store | AsyncStore
@@ -116,6 +118,12 @@ def make_store(kind: str, folder: Path, clock: Clock) -> AnyStore:
         return RedisStore(servers.fresh_url(), clock=clock)
     if kind == "async-redis":
         return AsyncRedisStore(servers.fresh_url(), clock=clock)
+    if kind == "postgresql":
+        return SQLStore(postgresql.fresh_engine(), clock=clock)
+    if kind == "async-postgresql":
+        return AsyncSQLStore(postgresql.fresh_url(), clock=clock)
+    if kind == "mariadb":
+        return SQLStore(mariadb.fresh_engine(), clock=clock)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has no index is known here
         if kind == "keyvalue":

@@ -17,13 +17,15 @@ from coatcheck.session import Session
 from coatcheck.store.urls import open_store
 from coatcheck.testing.clock import ManualClock
 from tests.core.harness import SECRET, Browser, Harness, SpyStore, put, raising, sign_in
-from tests.servers import redis
+from tests.servers import mariadb, postgresql, redis
 
 STORES: dict[str, Callable[[Path], str]] = {
     "memory": lambda _folder: "memory://",
     "file": lambda folder: f"file://{folder}/sessions",
     "sqlite": lambda folder: f"sqlite:///{folder}/sessions.db",
     "redis": lambda _folder: redis.fresh_url(),
+    "postgresql": lambda _folder: postgresql.fresh_url(),
+    "mariadb": lambda _folder: mariadb.fresh_url(),
 }
 
 

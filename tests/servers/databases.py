@@ -17,7 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+
+from sqlalchemy import Engine, create_engine
 
 PATIENCE = 20.0
 """Seconds that a server may take to start."""
@@ -117,6 +120,14 @@ def _children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(word) for word in text.split()]
+
+
+@cache
+def engine(url: str) -> Engine:
+    """Return the engine of this process for a URL: to make one takes longer than most tests."""
+    made = create_engine(url)
+    atexit.register(made.dispose)
+    return made
 
 
 def wait_for(condition: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:

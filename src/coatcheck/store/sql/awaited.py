@@ -32,7 +32,7 @@ from coatcheck.store.protocol import (
 from coatcheck.store.sql import drivers, places, steps, upkeep
 from coatcheck.store.sql.database import Database
 from coatcheck.store.sql.engines import LoopEngines
-from coatcheck.store.sql.tables import PREFIX, Tables, encode_user
+from coatcheck.store.sql.tables import PREFIX, encode_user, tables_of
 from coatcheck.store.sql.work import Step
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class AsyncSQLStore:
             )
         self._database = Database(
             self._engines,
-            Tables(prefix, schema),
+            tables_of(prefix, schema),
             clock=clock,
             timeout=timeout,
             create_tables=checks.flag("create_tables", create_tables),

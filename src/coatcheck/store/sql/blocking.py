@@ -20,7 +20,7 @@ from coatcheck.store.protocol import (
 from coatcheck.store.sql import drivers, places, steps, upkeep
 from coatcheck.store.sql.database import Database
 from coatcheck.store.sql.engines import OneEngine
-from coatcheck.store.sql.tables import PREFIX, Tables, encode_user
+from coatcheck.store.sql.tables import PREFIX, encode_user, tables_of
 
 
 class SQLStore:
@@ -73,7 +73,7 @@ class SQLStore:
         url = self._engines.url
         self._database = Database(
             self._engines,
-            Tables(prefix, schema),
+            tables_of(prefix, schema),
             clock=clock,
             timeout=timeout,
             create_tables=checks.flag("create_tables", create_tables),

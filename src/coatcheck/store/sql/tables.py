@@ -13,6 +13,7 @@ seconds since the epoch, in double precision, which gives each back exactly.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -74,6 +75,15 @@ def _user() -> Any:
 def _payload() -> Any:
     # A plain BLOB of MySQL ends at 64 KiB.
     return LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+
+
+@cache
+def tables_of(prefix: str, schema: str | None) -> Tables:
+    """Return the tables of that name, the same ones each time.
+
+    SQLAlchemy knows a statement again by its tables, and then need not render it anew.
+    """
+    return Tables(prefix, schema)
 
 
 class Tables:
