@@ -136,6 +136,32 @@ def test_a_write_sent_twice_is_one_write(way: Way, raw: Any, clock: ManualClock)
     assert way.update(version=1) == Conflict(Stored(2, NEVER, b"new"))
 
 
+class Twice(redis.Redis):
+    """A client that has always lost the first answer."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        _REDIS.execute_command(self, *args, **options)
+        return _REDIS.execute_command(self, *args, **options)
+
+
+def test_a_client_that_sends_everything_twice(url: str) -> None:
+    """It creates and updates as others do."""
+    client: Any = Twice
+    with client.from_url(url) as twice:
+        store = RedisStore(twice)
+        for key, user_id, deadline in (
+            (KEY, None, NEVER),
+            (KEYS[1], "ann", NEVER),
+            (KEYS[2], None, None),
+        ):
+            assert store.create(key, b"1", expires_at=deadline, user_id=user_id) is True
+            assert store.update(key, b"2", version=1, expires_at=deadline) == Updated(2)
+            assert store.update(key, b"3", version=1, expires_at=deadline) == Conflict(
+                Stored(2, deadline, b"2")
+            )
+            assert store.create(key, b"4", expires_at=deadline, user_id=user_id) is False
+
+
 def test_round_trips(way: Way, url: str, raw: Any) -> None:
     """One command each, as the server has counted them; a conflict brings the record along."""
     way.create(KEYS[9])

@@ -91,12 +91,13 @@ class RedisStore:
         """Insert at version 1; `False` where a live record has the key."""
         name = self._sessions + check_key(key).encode()
         check_deadline(expires_at)
-        if user_id is None and expires_at is not None:
-            life = time_to_live(expires_at, self.clock())
-            value = records.first(payload, expires_at, None, records.new_token())
-            if self._call("SET", name, value, "NX", "PX", life or 1) is not None:
-                return True
-        return run_now(self._steps.create(key, payload, expires_at, user_id))
+        if user_id is not None or expires_at is None:
+            return run_now(self._steps.create(key, payload, expires_at, user_id))
+        life, token = time_to_live(expires_at, self.clock()), records.new_token()
+        value = records.first(payload, expires_at, None, token)
+        if self._call("SET", name, value, "NX", "PX", life or 1) is not None:
+            return True
+        return run_now(self._steps.take(key, value, life, None, token))
 
     def update(
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None

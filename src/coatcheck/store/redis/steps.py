@@ -65,8 +65,15 @@ class Steps:
             created = await self._after(self._keep(self._names.user(user_id), expires_at), insert)
         if created is not None:
             return True
+        return await self.take(key, value, life, user_id, token)
+
+    async def take(
+        self, key: str, value: bytes, life: int | None, user_id: str | None, token: bytes
+    ) -> bool:
+        """Insert where `SET NX` could not: over an expired record, or over one's own."""
+        moment = records.pack_time(self._clock())
         before = await self._link.run(
-            scripts.CREATE, name, value, life or "", records.pack_time(now), token
+            scripts.CREATE, self._names.session(key), value, life or "", moment, token
         )
         if before == 0:
             return False
