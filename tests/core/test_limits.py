@@ -7,17 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from coatcheck.errors import (
-    ConfigurationError,
-    TooManySessions,
-)
+from coatcheck.errors import ConfigurationError, StoreError, TooManySessions
 from coatcheck.events import SessionRevoked
 from coatcheck.manager import AsyncSessionManager, SessionManager
 from coatcheck.store.keyvalue import KeyValueStore
 from coatcheck.store.protocol import ADMISSION_GRACE
 from coatcheck.testing.clock import ManualClock
 from tests.core.bench import MakeBench
-from tests.core.harness import SECRET
+from tests.core.harness import SECRET, raising
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +28,43 @@ async def test_the_oldest_session_goes(make: MakeBench) -> None:
     told = [event for event in bench.events if isinstance(event, SessionRevoked)]
     assert told == [SessionRevoked(created[n].handle, "ann", "evicted") for n in (0, 1)]
     assert (await bench("create", "bob")).user_id == "bob"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("step", ["create", "confirm", "delete"])
+async def test_a_sign_in_that_fails_evicts_nobody(make: MakeBench, limit: int, step: str) -> None:
+    """Whoever was signed in still is, and counts as before: the next sign-in ends the oldest."""
+    bench = make(max_sessions_per_user=limit)
+    created = [await bench("create", "ann", {"n": number}) for number in range(limit)]
+    bench.store.before(step, raising(StoreError("the disk is full")))
+    with pytest.raises(StoreError, match="the disk is full"):
+        await bench("create", "ann")
+    for session in created:
+        assert await bench("open", session.id) is not None
+    assert len(await bench("sessions_of", "ann")) == limit
+    for number in range(limit):
+        await bench("create", "ann", {"n": limit + number})
+    left = [session["n"] for session in await bench("sessions_of", "ann")]
+    assert left == list(range(limit, 2 * limit))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_what_a_crashed_sign_in_evicted_ends_with_the_next_one(
+    make: MakeBench, limit: int
+) -> None:
+    """Marked, and left standing, it would live on beside as many sessions as are allowed."""
+    bench = make(max_sessions_per_user=limit)
+    created = [await bench("create", "ann") for _ in range(limit)]
+    index, killed = bench.store.inner, "f" * 32
+    # A sign-in that was killed after its confirmation, before it ended what it had evicted.
+    assert getattr(index.admit("ann", killed, limit=limit, evict=True), "evicted", None)
+    stored = index.get(created[0].handle)
+    assert stored is not None
+    assert index.create(killed, stored.payload, expires_at=stored.expires_at, user_id="ann")
+    assert len(await bench("sessions_of", "ann")) == limit + 1
+    newest = await bench("create", "ann")
+    left = [session.handle for session in await bench("sessions_of", "ann")]
+    assert left == [*[session.handle for session in created[2:]], killed, newest.handle][-limit:]
 
 
 async def test_at_the_limit_a_sign_in_is_refused(make: MakeBench) -> None:
