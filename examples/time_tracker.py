@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ USAGE = "usage: time_tracker.py [in PROJECT | out | report]"
 
 def main(words: list[str]) -> None:
     """Obey the command, or each line of the input."""
-    with SessionService(storage_dir=FOLDER) as service:
+    with SessionService(storage_dir=FOLDER, max_size=1_000_000) as service:  # decades of days
         session = open_session(service)
         for command in [words] if words else map(str.split, sys.stdin):
             print("\n".join(obey(command, session)), flush=True)
@@ -60,8 +59,8 @@ def open_session(service: SessionService) -> ServiceSession:
     return begun.session
 
 
-def obey(command: list[str], session: ServiceSession) -> Iterator[str]:
-    """Do what the command says; yield what there is to say when that is saved."""
+def obey(command: list[str], session: ServiceSession) -> list[str]:
+    """Do what the command says, and save it; return what there is to say then."""
     session.refresh()  # another terminal may have been at work
     data = session.get_data().value  # the live data: what is changed here is what is saved
     now = datetime.now(UTC)
@@ -78,7 +77,7 @@ def obey(command: list[str], session: ServiceSession) -> Iterator[str]:
     saved = session.save()
     if not saved:
         sys.exit(f"not saved: {saved.message}")
-    yield from said
+    return said
 
 
 def stop(data: dict[str, Any], now: datetime) -> list[str]:
