@@ -11,10 +11,10 @@ The store is no part of it: adapters and managers take it beside the configurati
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Unpack, cast
 
 from coatcheck import checks, settings
 from coatcheck.clock import Clock, system_clock
@@ -261,7 +261,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         "cookie_options": MappingProxyType(
             check("cookie_options", checks.mapping, "{'samesite': 'Strict'}")
         ),
-        "state": check_if_given("state", checks.methods, ("extract", "inject", "clear"), _A_STATE),
+        "state": check_if_given("state", _state),
         "cache": check("cache", checks.choice, ("private", "no-store")),
         "codec": check_if_given("codec", _codec),
         "types": check("types", checks.listed, "[CustomType(...)]"),
@@ -301,6 +301,23 @@ def _secret(name: str, value: Any) -> str | bytes:
     if isinstance(value, str | bytes) and value:
         return value
     raise ConfigurationError(f"{name} {_SECRET_MISSING}")
+
+
+def _state(name: str, value: Any) -> State:
+    state: State = checks.methods(name, value, ("extract", "inject", "clear"), _A_STATE)
+    vary: Any = getattr(state, "vary", None)
+    listed = isinstance(vary, Sequence) and not isinstance(vary, str)
+    if not listed or not all(isinstance(header, str) for header in cast("list[object]", vary)):
+        raise ConfigurationError(
+            f"{name} must name the request headers that it reads: give the State an attribute"
+            f" vary = ('Cookie',), not {vary!r}"
+        )
+    if not isinstance(getattr(state, "sends", None), bool):
+        raise ConfigurationError(
+            f"{name} must say whether inject can reach the client: give the State an attribute"
+            " sends = True, or False"
+        )
+    return state
 
 
 def _codec(name: str, value: Any) -> Any:

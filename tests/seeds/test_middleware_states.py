@@ -75,6 +75,10 @@ def test_s_99_any_object_with_the_methods_is_a_state(site: Site) -> None:
     with pytest.raises(ConfigurationError, match=r"state must be .*inject.*without inject"):
         configured(site.door, secret=SECRET, state=half)
 
+    for attributes in ({}, {"vary": "Cookie", "sends": True}, {"vary": ("Cookie",)}):
+        mute: Any = type("Mute", (), {**vars(Envelope), "vary": None, "sends": None, **attributes})
+        with pytest.raises(ConfigurationError, match="give the State an attribute (vary|sends) ="):
+            configured(site.door, secret=SECRET, state=mute())
     derived: Any = type("Derived", (State,), {"vary": (), "sends": True, "extract": half.extract})
     with pytest.raises(TypeError, match="abstract methods '?clear'?, '?inject'?"):
         derived()
