@@ -30,7 +30,7 @@ from coatcheck.result import Result, refused, told
 from coatcheck.service_session import ServiceSession, damaged, fill
 from coatcheck.session import Session
 from coatcheck.store import open_store
-from coatcheck.store.protocol import DEFAULT_NAMESPACE, Store
+from coatcheck.store.protocol import Store
 
 
 class ServiceOptions(TypedDict, total=False):
@@ -87,12 +87,14 @@ class SessionService:
         **options: Unpack[ServiceOptions],
     ) -> None:
         folder = _folder(storage_dir)
-        clock = options.get("clock", system_clock)
-        namespace = options.get("namespace", DEFAULT_NAMESPACE)
-        opened = store if store is not None else _open(backend, folder, namespace, clock)
-        self._closes = opened is not store or isinstance(store, str)
-        if isinstance(opened, str):
-            opened = open_store(opened, clock=clock)
+        place: dict[str, Any] = {"clock": options.get("clock", system_clock)}
+        if "namespace" in options:
+            place["namespace"] = options["namespace"]
+        if store is None:
+            opened = _open(backend, folder, place)
+        else:
+            opened = open_store(store, **(place if isinstance(store, str) else {}))
+        self._closes = opened is not store
         try:
             if secret is None:
                 if store is not None and storage_dir is None:
@@ -260,7 +262,7 @@ def _folder(storage_dir: str | os.PathLike[str] | None) -> str:
     return os.path.abspath(name)
 
 
-def _open(backend: object, folder: str, namespace: str, clock: Clock) -> Store:
+def _open(backend: object, folder: str, options: Mapping[str, Any]) -> Store:
     """Open the backend of that name; every failure is one of the backend's."""
     name = backend.lower() if isinstance(backend, str) else ""
     try:
@@ -268,11 +270,11 @@ def _open(backend: object, folder: str, namespace: str, clock: Clock) -> Store:
             from coatcheck.store.sqlite import SQLiteStore
 
             path = os.path.join(folder, "sessions.db")
-            return SQLiteStore(path, namespace=namespace, clock=clock)
+            return SQLiteStore(path, **options)
         if name == "file":
             from coatcheck.store.file import FileStore
 
-            return FileStore(folder, namespace=namespace, clock=clock)
+            return FileStore(folder, **options)
         raise ConfigurationError(
             f"there is no backend {backend!r}: write 'database' or 'file', or give any other store"
             " as store=..."

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coatcheck import ConfigurationError, Result, SessionService, StoreError
+from coatcheck.store import AsyncSQLiteStore, KeyValueStore, MemoryStore
 from coatcheck.testing.clock import ManualClock
 from tests.core.harness import raising
 from tests.seeds.services import SECRET, Place, begun, data_of, got, lives, refused
@@ -178,6 +179,19 @@ def test_what_is_closed_fails(place: Place) -> None:
     refused(session.save(), "save: ")
 
 
+class NoIndex(dict[str, str]):
+    """A store as simple as can be: `get`, `set` and `delete`."""
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a value."""
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        """Forget it."""
+        self.pop(key, None)
+
+
+@pytest.mark.filterwarnings("ignore:.*one process")
 def test_any_other_store_takes_the_place_of_a_backend(place: Place, tmp_path: Path) -> None:
     """A store, or its URL, with a secret or a folder to keep one in."""
     with pytest.raises(ConfigurationError, match=r"give secret=\.\.\., or storage_dir="):
@@ -192,3 +206,83 @@ def test_any_other_store_takes_the_place_of_a_backend(place: Place, tmp_path: Pa
         assert lives(again, session)
     with SessionService(store=store, secret=SECRET[::-1], clock=place.clock) as stranger:
         refused(stranger.get_session(session.session_id()), "under another secret")
+    wrong: list[Any] = [7, object(), "no scheme", MemoryStore]
+    for no_store in wrong:
+        with pytest.raises(ConfigurationError, match="store must be|is a class"):
+            SessionService(store=no_store, secret=SECRET)
+    awaited: Any = AsyncSQLiteStore(tmp_path / "a.db")
+    with pytest.raises(ConfigurationError, match="give the blocking store instead"):
+        SessionService(store=awaited, secret=SECRET)
+    with pytest.raises(ConfigurationError, match="max_sessions_per_user needs a store with"):
+        SessionService(store=KeyValueStore(NoIndex()), secret=SECRET)
+
+
+def test_namespaces_on_one_folder_do_not_know_each_other(place: Place) -> None:
+    """Two programs on one folder, each with sessions of its own; a URL takes the option too."""
+    url = f"sqlite:///{place.folder}/shared.db"
+    for one, two in (
+        (place.open(namespace="shop"), place.open(namespace="game")),
+        (
+            SessionService(store=url, secret=SECRET, namespace="shop"),
+            SessionService(store=url, secret=SECRET, namespace="game"),
+        ),
+    ):
+        session, other = begun(one), begun(two)
+        assert lives(one, session)
+        assert lives(two, other)
+        assert not lives(two, session)
+        one.close()
+        two.close()
+
+
+def test_without_a_folder_it_is_that_of_the_user_s_state(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`$XDG_STATE_HOME/coatcheck`, if that is an absolute path, else `~/.local/state/coatcheck`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for state, folder in (
+        (str(tmp_path / "state"), tmp_path / "state" / "coatcheck"),
+        ("relative", tmp_path / "home" / ".local" / "state" / "coatcheck"),
+        ("", tmp_path / "home" / ".local" / "state" / "coatcheck"),
+    ):
+        monkeypatch.setenv("XDG_STATE_HOME", state)
+        with SessionService(place.backend) as service:
+            assert begun(service)
+        assert (folder / "secret.key").is_file()
+
+
+def test_a_secret_that_is_given_is_not_kept(place: Place) -> None:
+    """It is the program's own, and an old one still verifies beside it."""
+    with place.open(secret=SECRET) as service:
+        session = begun(service)
+    assert not (place.folder / "secret.key").exists()
+    with place.open(secret=SECRET[::-1], old_secrets=[SECRET]) as rotated:
+        again = rotated.get_session(session.session_id()).session
+        assert again is not None
+        assert again.session_id() != session.session_id()
+    with place.open(secret=SECRET[::-1]) as later:
+        assert lives(later, again)
+        assert not lives(later, session)
+
+
+def test_a_short_secret_in_the_folder_fails_construction(place: Place) -> None:
+    """Nothing of it is shown, and nothing stays open."""
+    with place.open():
+        pass
+    (place.folder / "secret.key").write_text("short")
+    with pytest.raises(ConfigurationError, match="has 5 bytes"):
+        place.open()
+
+
+def test_a_result_is_a_frozen_mapping() -> None:
+    """Its fields are its keys; the data it holds is not shown."""
+    result = Result(success=True, value={"pin": 1234}, active=("a" * 32,))
+    assert set(result) >= {"success", "message", "session", "value", "deleted_count", "active"}
+    assert {**result} == {name: getattr(result, name) for name in result}
+    assert ("value" in result, "pin" in result, len(result)) == (True, False, len(list(result)))
+    assert repr(result) == f"Result(success=True, active={result.active!r})"
+    assert not Result(success=False, message="why", code="store")
+    with pytest.raises(KeyError):
+        result["pin"]
+    with pytest.raises(AttributeError):
+        result.success = False  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
