@@ -45,5 +45,15 @@ def test_every_page_of_the_site_is_named_in_readme() -> None:
     assert pages - set(_LINK.findall(README)) == set()
 
 
+def test_every_example_is_shown() -> None:
+    """README links to each, and the site has its text."""
+    site = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    names = [path.name for path in (ROOT / "examples").glob("*.py")]
+    assert len(names) == 5
+    for name in names:
+        assert f"(examples/{name})" in README
+        assert f'--8<-- "examples/{name}"' in site
+
+
 def _pages(kind: str) -> list[Path]:
     return sorted((ROOT / "docs" / kind).glob("*.md"))
