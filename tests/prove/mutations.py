@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.prove import adapters, codecs, promises, redis, service, stores, travel
+from tests.prove import adapters, codecs, promises, redis, service, sql, stores, travel
 from tests.prove.mutation import Mutation as Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -13,6 +13,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *service.MUTATIONS,
     *stores.MUTATIONS,
     *redis.MUTATIONS,
+    *sql.MUTATIONS,
     *travel.MUTATIONS,
     *codecs.MUTATIONS,
     *adapters.MUTATIONS,
@@ -22,6 +23,8 @@ LEAST: Final[Mapping[str, int]] = {
     **dict.fromkeys(("memory", "file", "sqlite", "async-sqlite", "keyvalue"), 1),
     "redis": 8,
     "async-redis": 3,
+    "sql": 8,
+    "async-sql": 1,
     "index": 2,
     "cookies": 2,
     "state": 1,
