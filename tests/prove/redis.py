@@ -94,16 +94,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "redis: a connection is used again whose reply is still to come",
         _CONNECTION,
-        "        except FAILURES as error:\n"
-        "            connection.disconnect()\n"
-        "            raise meaning(error, self.where, self._timeout) from error\n"
-        "        except BaseException:\n"
-        "            # Such",
-        "        except FAILURES as error:\n"
-        "            self._idle.append(Lent(self._make()))\n"
-        "            raise meaning(error, self.where) from error\n"
-        "        except BaseException:\n"
-        "            # Such",
+        "        lent.connection.disconnect()\n        if isinstance(error, (*FAILURES",
+        "        self._idle.append(lent)\n        if isinstance(error, (*FAILURES",
         (f"{_TESTS}/test_redis_faults.py::test_a_server_that_hangs[url]",),
     ),
     Mutation(

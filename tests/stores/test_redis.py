@@ -234,6 +234,20 @@ def test_the_first_task_is_cancelled_while_it_connects(url: str) -> None:
     asyncio.run(main())
 
 
+def test_a_store_that_is_closed_while_it_connects(url: str) -> None:
+    """Who waits for the connection is told, and not taken for cancelled."""
+
+    async def main() -> None:
+        store = AsyncRedisStore(url)
+        waiting = asyncio.ensure_future(store.get(KEY))
+        await asyncio.sleep(0)
+        await store.aclose()
+        with pytest.raises(StoreError, match="closed"):
+            await waiting
+
+    asyncio.run(main())
+
+
 def test_several_event_loops(url: str) -> None:
     """A store serves several loops, at the same time and one after the other."""
     store = AsyncRedisStore(url)

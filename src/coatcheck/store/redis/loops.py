@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 from coatcheck.errors import ConfigurationError, StoreError
 
 T = TypeVar("T")
+_abandoned: list[object] = []
+"""What belongs to a parent process."""
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -41,6 +43,8 @@ class PerLoop(Generic[T]):
         loop = running_loop()
         if os.getpid() != self._process:
             self._process = os.getpid()
+            # Kept, for to collect them would take them out of the selector, which is shared.
+            _abandoned.append(self._things)
             self._things = {}
         thing = self._things.get(loop)
         if thing is None:

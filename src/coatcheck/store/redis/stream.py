@@ -125,7 +125,14 @@ class Loop:
             # A task of its own, so that the first to come may be cancelled and the others go on.
             self._connecting = asyncio.ensure_future(self._connect())
             self._connecting.add_done_callback(self._connected)
-        return await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not connecting.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise StoreError(f"the store of {self._where} is closed") from None
 
     def _connected(self, task: asyncio.Task[Wire]) -> None:
         self._connecting = None
