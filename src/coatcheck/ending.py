@@ -53,6 +53,8 @@ async def make_room(
         return
     handles = [entry.key for entry in await index.entries(user_id)]
     older = handles[: handles.index(newest)] if newest in handles else []
+    if len(older) < limit:
+        return
     for handle in reversed(older):
         found = await look_up(runtime, handle)
         # A tombstone stays: it leads on to what has replaced it, which is perhaps the newest.
