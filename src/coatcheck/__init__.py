@@ -14,6 +14,7 @@ from coatcheck.errors import SessionEnded as SessionEnded
 from coatcheck.errors import SessionError as SessionError
 from coatcheck.errors import SessionNotLoaded as SessionNotLoaded
 from coatcheck.errors import SessionTooLarge as SessionTooLarge
+from coatcheck.errors import SignInRequired as SignInRequired
 from coatcheck.errors import StoreError as StoreError
 from coatcheck.errors import TooManySessions as TooManySessions
 from coatcheck.errors import UnserializableValue as UnserializableValue

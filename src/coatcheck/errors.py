@@ -6,6 +6,7 @@
     │   ├── SessionNotLoaded                 await session.load() first
     │   ├── SessionEnded                     the session is gone; begin a new one
     │   ├── ResponseStarted                  do it before the headers leave
+    │   ├── SignInRequired                   ask for the password again
     │   ├── TooManySessions                  sign out elsewhere first
     │   ├── SessionTooLarge                  store less
     │   └── UnserializableValue (TypeError)  convert or register the type
@@ -50,6 +51,24 @@ class SessionEnded(SessionError):
 
 class ResponseStarted(SessionError):
     """The change needs a response header, and the headers have left."""
+
+
+class SignInRequired(SessionError):
+    """Nobody is signed in, or not recently enough: ask for the password, then `session.login`."""
+
+    max_age: float
+    """How many seconds ago the sign-in might have been, at most."""
+    age: float | None
+    """How many seconds ago it was; `None`: nobody is signed in."""
+
+    def __init__(self, max_age: float, age: float | None) -> None:
+        was = "nobody is signed in" if age is None else f"the latest sign-in was {age:.0f} s ago"
+        super().__init__(
+            f"{was}, and this takes one less than {max_age:g} s ago: ask for the password, then"
+            " call session.login(user_id)"
+        )
+        self.max_age = max_age
+        self.age = age
 
 
 class TooManySessions(SessionError):

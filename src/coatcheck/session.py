@@ -14,7 +14,7 @@ from coatcheck.checks import Duration, seconds, seconds_or_never
 from coatcheck.drivers import run_now
 from coatcheck.errors import SessionError, SessionNotLoaded, StoreError
 from coatcheck.face import visit_of
-from coatcheck.mapping import SessionMapping
+from coatcheck.guards import SessionGuards
 from coatcheck.opening import identify, open_now, open_visit
 from coatcheck.visit import Phase, Replacement, Visit
 
@@ -27,7 +27,7 @@ _UNSET: Final = _Unset()
 MAX_USER_ID: Final = 1024
 
 
-class BaseSession(SessionMapping):
+class BaseSession(SessionGuards):
     """The part of a session without I/O. Use it through `Session` or `AsyncSession`.
 
     Nothing is loaded before the first use. After the first load a session belongs to one thread or

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.prove import adapters, codecs, promises, redis, service, sql, stores, travel
+from tests.prove import adapters, codecs, guards, promises, redis, service, sql, stores, travel
 from tests.prove.mutation import Mutation as Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -17,6 +17,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *travel.MUTATIONS,
     *codecs.MUTATIONS,
     *adapters.MUTATIONS,
+    *guards.MUTATIONS,
 )
 LEAST: Final[Mapping[str, int]] = {
     **dict.fromkeys("1234567", 2),
@@ -37,5 +38,6 @@ LEAST: Final[Mapping[str, int]] = {
     "nesting": 1,
     "service": 6,
     "response": 2,
+    "fresh": 2,
 }
 """All that must be broken, and in how many ways at least."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         assert_type(session.created_at, float)
         assert_type(session.expires_at, float | None)
         assert_type(session.last_seen_at, float)
+        assert_type(session.signed_in_at, float | None)
         session.user_id = "ann"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 
     def a_session_can_be_asked_for_things(session: Session) -> None:
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
         session.login(1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         session.set_expiry(idle=60, lifetime=timedelta(days=1))
         session.set_expiry(idle=None, lifetime="indefinite")
+        session.require_recent_auth(300)
+        session.require_recent_auth(timedelta(minutes=5))
+        session.require_recent_auth(None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         session.regenerate()
         session.logout()
         session.destroy()

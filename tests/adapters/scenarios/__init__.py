@@ -3,6 +3,7 @@
 from tests.adapters.scenarios import caching as caching
 from tests.adapters.scenarios import ending as ending
 from tests.adapters.scenarios import failing as failing
+from tests.adapters.scenarios import guards as guards
 from tests.adapters.scenarios import identity as identity
 from tests.adapters.scenarios import ids as ids
 from tests.adapters.scenarios import reading as reading
