@@ -1,4 +1,4 @@
-"""Sign-ins at once, full disks, two programs on one session: what fails is told, nothing is lost."""
+"""Sign-ins at once, full disks, two programs on one session: failures are told, nothing is lost."""
 
 from __future__ import annotations
 
