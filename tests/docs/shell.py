@@ -139,6 +139,9 @@ class Shell:
     def _python(self, words: Sequence[str]) -> str:
         if words[0] == "-c":
             return output_of(lambda: exec(words[1], {"__name__": "__main__"}))
+        if words[0] == "-m" and words[1].startswith("coatcheck."):
+            program = importlib.import_module(f"{words[1]}.__main__")
+            return output_of(lambda: program.main(words[2:]))
         if words[0] == "-m":
             raise AssertionError("python -m is not played: name the program itself")
         script = self.folder / words[0]
