@@ -11,6 +11,7 @@ import redis
 import redis.asyncio
 
 from coatcheck.clock import Clock, system_clock
+from coatcheck.store.protocol import AsyncStore, Store
 from coatcheck.store.redis import AsyncRedisStore, RedisStore
 from coatcheck.store.redis.connection import IDLE
 
@@ -26,12 +27,19 @@ class Way:
     """A store, and the event loop that it needs, if any; its methods are called alike."""
 
     def __init__(
-        self, kind: str, url: str, *, timeout: float = 3.0, clock: Clock = system_clock
+        self,
+        kind: str,
+        url: str | Store | AsyncStore,
+        *,
+        timeout: float = 3.0,
+        clock: Clock = system_clock,
     ) -> None:
         self.runner = asyncio.Runner() if kind.startswith("async") else None
         self.client: Any = None
-        if kind == "url":
-            self.store: Any = RedisStore(url, timeout=timeout, clock=clock)
+        if not isinstance(url, str):
+            self.store: Any = url
+        elif kind == "url":
+            self.store = RedisStore(url, timeout=timeout, clock=clock)
         elif kind == "async-url":
             self.store = AsyncRedisStore(url, timeout=timeout, clock=clock)
         elif kind == "client":
