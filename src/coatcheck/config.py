@@ -11,7 +11,7 @@ The store is no part of it: adapters and managers take it beside the configurati
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Unpack, cast
@@ -20,7 +20,7 @@ from coatcheck import checks, settings
 from coatcheck.clock import Clock, system_clock
 from coatcheck.errors import ConfigurationError
 from coatcheck.events import OnEvent
-from coatcheck.options import ConfigOptions, Given, Options, given
+from coatcheck.options import PRESETS, ConfigOptions, Given, Options, given
 from coatcheck.paths import Paths, PathTest, path_test
 from coatcheck.settings import store_from_env as store_from_env
 from coatcheck.settings import store_from_mapping as store_from_mapping
@@ -66,6 +66,11 @@ class SessionConfig:
     lifetime: float | None = 2_592_000.0
     """Seconds from the latest sign-in, else from the creation, after which a session ends whatever
     happens; `None`: never. 30 days is what NIST SP 800-63B-4 advises at most, at AAL1."""
+
+    preset: Literal["aal1", "aal2", "aal3"] | None = None
+    """`expire` and `lifetime` by an assurance level of NIST SP 800-63B-4 (2.1.3, 2.2.3, 2.3.3):
+    `"aal1"` is 1 hour and 30 days, `"aal2"` 1 hour and 24 hours, `"aal3"` 15 minutes and 12 hours.
+    Either of the two that is given wins over it."""
 
     permanent_idle: float | None = None
     """What `expire` is for a session that Flask calls permanent; `None`: the same."""
@@ -151,7 +156,8 @@ class SessionConfig:
         self._fill(given(options, _NAMES))
 
     def _fill(self, options: Given) -> None:
-        values = {**_DEFAULTS, **options.values}
+        preset = PRESETS.get(str(options.values.get("preset")), {})
+        values = {**_DEFAULTS, **preset, **options.values}
         names = {name: name for name in _NAMES} | options.names
         for name, value in (values | _checked(values, names)).items():
             object.__setattr__(self, name, value)
@@ -211,12 +217,14 @@ class SessionConfig:
     def replace(self, **options: Unpack[Options]) -> SessionConfig:
         """Return a configuration that differs in these options.
 
-        `state` takes the place of what was said of the cookie.
+        `state` takes the place of what was said of the cookie, and `preset` of both timeouts.
         """
         changed = given(options, _NAMES)
-        superseded: Collection[str] = ("cookie_options",) if "cookie_options" in options else ()
+        superseded = {"cookie_options"} if "cookie_options" in options else set[str]()
         if changed.values.get("state") is not None:
-            superseded = ("cookie_name", "cookie_options")
+            superseded |= {"cookie_name", "cookie_options"}
+        if changed.values.get("preset") is not None:
+            superseded |= {"expire", "lifetime", "permanent_idle"}
         kept = {name: getattr(self, name) for name in _NAMES if name not in superseded}
         return self._from(changed.over(Given(kept, {})))
 
@@ -254,6 +262,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         "namespace": check("namespace", checks.namespace),
         "expire": check("expire", checks.seconds_or_never),
         "lifetime": check("lifetime", checks.seconds_or_never),
+        "preset": check_if_given("preset", checks.choice, tuple(PRESETS)),
         "permanent_idle": check_if_given("permanent_idle", checks.seconds),
         "touch_interval": check_if_given("touch_interval", checks.seconds, zero=True),
         "slide": check("slide", checks.flag),

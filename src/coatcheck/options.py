@@ -29,6 +29,7 @@ class PlainOptions(TypedDict, total=False):
     idle_timeout: Duration
     """`expire`."""
     lifetime: Duration
+    preset: Literal["aal1", "aal2", "aal3"] | None
     permanent_idle: float | timedelta | None
     touch_interval: float | timedelta | None
     slide: bool
@@ -75,6 +76,13 @@ class Options(PlainOptions, total=False):
     partitioned: bool
 
 
+# NIST asks for no idle timeout at AAL1, and ours stays: a preset loosens nothing.
+PRESETS: Final[Mapping[str, Mapping[str, float]]] = {
+    "aal1": {"expire": 3600.0, "lifetime": 30 * 86_400.0},
+    "aal2": {"expire": 3600.0, "lifetime": 86_400.0},
+    "aal3": {"expire": 900.0, "lifetime": 43_200.0},
+}
+"""The longest idle timeouts and lifetimes, in seconds, that NIST SP 800-63B-4 advises."""
 RENAMED: Final = {
     "idle_timeout": "expire",
     "secret_key": "secret",

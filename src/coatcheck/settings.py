@@ -10,6 +10,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from coatcheck import checks
@@ -31,6 +32,8 @@ _FLASK_DEFAULTS: Final[Mapping[str, Any]] = {
     "cookie_samesite": None,
     "refresh_each_request": True,
 }
+
+_FLASK_PERMANENT: Final = timedelta(days=31)
 
 # Keys of Flask-Session, Quart-Session and Django whose meaning would be lost without a word.
 _LOST: Final = {
@@ -90,7 +93,10 @@ def from_mapping(
                 read.put(option, mapping[key], key)
     if mapping.get("PERMANENT_SESSION_LIFETIME") is not None:
         lifetime = mapping["PERMANENT_SESSION_LIFETIME"]
-        if "permanent_idle" not in read.values:
+        # Flask's default, which nobody has chosen, would outlast any preset.
+        preset = above.values.get("preset", read.values.get("preset"))
+        unset = preset is not None and lifetime == _FLASK_PERMANENT
+        if "permanent_idle" not in read.values and not unset:
             read.put("permanent_idle", lifetime, "PERMANENT_SESSION_LIFETIME")
     merged = above.over(read)
     _mount(merged, mapping.get("APPLICATION_ROOT"))
@@ -243,7 +249,7 @@ def _secure(key: str, text: str) -> bool | str:
 
 _FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(
-        ("secret", "namespace", "cookie_name", "codec", "cache", "evict", "purge"), _text
+        ("secret", "namespace", "preset", "cookie_name", "codec", "cache", "evict", "purge"), _text
     ),
     **dict.fromkeys(("expire", "lifetime", "permanent_idle", "touch_interval"), _duration),
     **dict.fromkeys(("slide", "save_on_error"), _flag),

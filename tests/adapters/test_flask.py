@@ -441,6 +441,24 @@ def test_permanent_true_lasts(site: Site) -> None:
     assert site.client.get("/").text == "None False"
 
 
+def test_a_permanent_session_ends_as_the_preset_says() -> None:
+    """Flask's own 31 days, which nobody has chosen, do not outlast it."""
+    site = Site(preset="aal3")
+
+    @site.view()
+    def view() -> str:
+        session.permanent = True
+        session["value"] = 1
+        return ""
+
+    reply = site.client.get("/")
+    assert parse(reply.headers["Set-Cookie"]).attributes["max-age"] == "43200"
+    site.clock.advance(899)
+    assert len(site.stored()) == 1
+    site.clock.advance(1)
+    assert site.stored() == []
+
+
 def test_permanent_alone_stores_nothing(site: Site) -> None:
     """An application may set it before every request: visitors get no row and no cookie of that."""
 

@@ -169,6 +169,7 @@ def test_old_secrets_are_a_list(given: object) -> None:
             for bad in (0, -1, True, 1.5, "3")
         ],
         ("max_size", None),
+        *[("preset", bad) for bad in ("aal4", "AAL2", 2, True, "")],
         ("cache", "public"),
         ("cache", None),
         ("evict", "newest"),
@@ -277,6 +278,50 @@ def test_replace_changes_the_options_named() -> None:
     assert config.expire == 60
     assert dict(config.replace(cookie_options={}).cookie_options) == {}
     assert dataclasses.replace(config, max_size=10) == config.replace(max_size=10)
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("preset", "expire", "lifetime"),
+    [
+        ("aal1", HOUR, 720 * HOUR),
+        ("aal2", HOUR, 24 * HOUR),
+        ("aal3", HOUR / 4, 12 * HOUR),
+        (None, HOUR, 720 * HOUR),
+    ],
+)
+def test_sec_36_a_preset_is_what_nist_advises_at_most(
+    preset: str | None, expire: float, lifetime: float
+) -> None:
+    """SP 800-63B-4, 2.1.3, 2.2.3 and 2.3.3; at AAL1 our own idle timeout stays."""
+    config = made(preset=preset)
+    assert (config.preset, config.expire, config.lifetime) == (preset, expire, lifetime)
+    assert config.permanent_idle is None
+
+
+def test_a_timeout_that_is_given_wins_over_a_preset() -> None:
+    """Shorter or longer, by whatever name; the other one stays the preset's."""
+    for given, expected in (
+        ({"expire": 60}, (60.0, 43_200.0)),
+        ({"idle_timeout": None}, (None, 43_200.0)),
+        ({"lifetime": timedelta(days=2)}, (900.0, 172_800.0)),
+        ({"expire": 7200, "lifetime": None}, (7200.0, None)),
+    ):
+        config = made(preset="aal3", **given)
+        assert (config.expire, config.lifetime) == expected
+    starlette = SessionConfig.from_options(secret=SECRET, preset="aal3", max_age=100)
+    assert (starlette.expire, starlette.lifetime) == (100.0, 100.0)
+
+
+def test_a_preset_given_to_a_configuration_replaces_its_times() -> None:
+    """Those that were its defaults, and those that were chosen; what is given beside it wins."""
+    config = made(expire=7200, permanent_idle=7200, max_size=10)
+    assert config.replace(preset="aal3") == made(preset="aal3", max_size=10)
+    assert config.replace(preset="aal2", expire=60) == made(preset="aal2", expire=60, max_size=10)
+    assert SessionConfig.from_options(config, preset="aal3").lifetime == 43_200
+    assert made(preset="aal3").replace(max_size=10) == made(preset="aal3", max_size=10)
 
 
 def test_replacing_the_state_supersedes_the_cookie() -> None:

@@ -70,6 +70,19 @@ def test_flask_s_own_keys_are_understood() -> None:
     )
 
 
+def test_a_preset_holds_for_permanent_sessions_too() -> None:
+    """Flask's default of 31 days is nobody's choice; any other length is somebody's."""
+    config = from_flask(SESSION_PRESET="aal3")
+    assert config == SessionConfig(secret=SECRET, preset="aal3")
+    assert (config.expire, config.lifetime, config.permanent_idle) == (900, 43_200, None)
+    app = Flask(__name__)
+    app.config["SECRET_KEY"] = SECRET
+    assert SessionConfig.from_mapping(app.config, preset="aal2").permanent_idle is None
+    chosen = from_flask(SESSION_PRESET="aal3", PERMANENT_SESSION_LIFETIME=timedelta(days=2))
+    assert chosen.permanent_idle == 2 * DAY
+    assert from_flask(SESSION_PRESET=None).permanent_idle == 31 * DAY
+
+
 def test_flask_s_older_defaults_count_as_unset() -> None:
     """`False` for the domain was how one said "none" before Flask 2.3."""
     config = from_flask(SESSION_COOKIE_DOMAIN=False, SESSION_PERMANENT_IDLE=60)
@@ -220,6 +233,7 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         COATCHECK_NAMESPACE="shop",
         COATCHECK_EXPIRE="30m",
         COATCHECK_LIFETIME="indefinite",
+        COATCHECK_PRESET="aal2",
         COATCHECK_TOUCH_INTERVAL="90",
         COATCHECK_SLIDE="off",
         COATCHECK_RENEW="!/poll",
@@ -244,6 +258,7 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         namespace="shop",
         expire=1800,
         lifetime=None,
+        preset="aal2",
         touch_interval=90,
         slide=False,
         renew=["!/poll"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.prove.mutation import Mutation, scenarios
 
 _GUARDS = "src/coatcheck/guards.py"
+_CONFIG, _SETTINGS = "src/coatcheck/config.py", "src/coatcheck/settings.py"
 _TEST = "tests/core/test_guards.py"
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -31,5 +32,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         'change is not None and change.reason == "login"',
         "change is not None",
         (f"{_TEST}::test_signed_in_at_is_the_time_of_the_latest_sign_in",),
+    ),
+    Mutation(
+        "fresh: a preset has no effect",
+        _CONFIG,
+        "{**_DEFAULTS, **preset, **options.values}",
+        "{**_DEFAULTS, **options.values}",
+        ("tests/core/test_config.py::test_sec_36_a_preset_is_what_nist_advises_at_most",),
+    ),
+    Mutation(
+        "fresh: a permanent session outlasts the preset",
+        _SETTINGS,
+        "not in read.values and not unset:",
+        "not in read.values:",
+        (
+            "tests/core/test_settings.py::test_a_preset_holds_for_permanent_sessions_too",
+            "tests/adapters/test_flask.py::test_a_permanent_session_ends_as_the_preset_says",
+        ),
     ),
 )

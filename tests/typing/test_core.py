@@ -99,6 +99,8 @@ if TYPE_CHECKING:
         SessionConfig(secret="...", expire=1800, lifetime=timedelta(days=1), evict="refuse")
         SessionConfig(expire=1800)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
         SessionConfig(secret="...", expires=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        SessionConfig(secret="...", preset="aal2")
+        SessionConfig(secret="...", preset="aal4")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionConfig(secret="...", evict="any")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionManager(secret="...", store="sqlite:///sessions.db", max_sessions_per_user=3)
         SessionManager(secret="...", store=MemoryStore())
