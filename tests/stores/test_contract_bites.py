@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
+import anyio
 import pytest
 
 from coatcheck.testing import AsyncStoreContract, StoreContract, async_driver
@@ -14,7 +15,7 @@ from tests.stores.broken import BROKEN, NARROW
 from tests.stores.broken.awaited import BROKEN_AWAITED, AwaitedStore
 from tests.stores.broken.processes import CopiedFile
 from tests.stores.broken.torn import TORN
-from tests.stores.cases import cases_of, failures, run_awaited_case, run_case
+from tests.stores.cases import awaited_case, cases_of, failing_awaited, fails, run_case
 from tests.stores.reference import ReferenceStore
 
 BETWEEN_PROCESSES = "test_22_no_increment_is_lost_between_processes"
@@ -29,19 +30,11 @@ NAMED = sorted({case for cases in BROKEN.values() for case in cases})
 AWAITED = sorted(cases_of(AsyncStoreContract) - {BETWEEN_PROCESSES})
 
 
-def fails(case: str, kind: type[ReferenceStore]) -> bool:
-    """Say whether the case of the blocking contract fails on a store of that kind."""
-    run = functools.partial(run_case, case, kind, other_process=None)
-    return bool(failures(run, case))
-
-
-def fails_awaited(case: str, kind: Broken, backend: str = "asyncio") -> bool:
-    """Say whether the case of the async contract fails on a store of that kind."""
+def failing(cases: Collection[str], kind: Broken, backend: str = "asyncio") -> set[str]:
+    """Return which of the cases of the async contract fail on a store of that kind."""
     if issubclass(kind, ReferenceStore):
-        run = functools.partial(run_awaited_case, case, kind, backend=backend)
-    else:
-        run = functools.partial(run_awaited_case, case, ReferenceStore, wrap=kind, backend=backend)
-    return bool(failures(run, case))
+        return failing_awaited(cases, kind, backend=backend)
+    return failing_awaited(cases, ReferenceStore, wrap=kind, backend=backend)
 
 
 def name_of(kind: object) -> str:
@@ -66,26 +59,26 @@ def test_every_case_has_its_defect() -> None:
     assert cases_of(StoreContract) == {*NAMED, BETWEEN_PROCESSES}
 
 
-@pytest.mark.parametrize("run", [run_case, run_awaited_case])
-def test_a_defect_between_processes_is_caught(run: Callable[..., None], tmp_path: Path) -> None:
+def test_a_defect_between_processes_is_caught(tmp_path: Path) -> None:
     """Processes that each work on a copy lose what the others have done."""
-    path = tmp_path / "records.json"
-    opened = functools.partial(CopiedFile, path)
+    opened = functools.partial(CopiedFile, tmp_path / "records.json")
 
     def kind(*_: object, **__: object) -> CopiedFile:
         return opened()
 
     with pytest.raises(AssertionError, match="no increment is lost"):
-        run(BETWEEN_PROCESSES, kind, {}, other_process=opened)
+        run_case(BETWEEN_PROCESSES, kind, {}, other_process=opened)
+    with pytest.raises(AssertionError, match="no increment is lost"):
+        anyio.run(awaited_case(BETWEEN_PROCESSES, kind, {}, other_process=opened))
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("kind", BROKEN_AWAITED, ids=name_of)
 def test_each_defect_of_an_async_store_is_caught(kind: type[AwaitedStore], backend: str) -> None:
     """Every case that is named for a defect fails on the store that has it, and only there."""
-    for case in BROKEN_AWAITED[kind]:
-        assert not fails_awaited(case, AwaitedStore, backend)
-        assert fails_awaited(case, kind, backend)
+    cases = BROKEN_AWAITED[kind]
+    assert failing(cases, AwaitedStore, backend) == set()
+    assert failing(cases, kind, backend) == {*cases}
 
 
 @pytest.mark.parametrize("case", AWAITED)
@@ -93,8 +86,8 @@ def test_every_case_of_an_async_store_has_its_defect(case: str) -> None:
     """Each fails on some broken store, and passes on the one that it is a copy of."""
     kinds = [kind for kind, one in ALONE if one == case]
     kinds += [kind for kind, cases in TOGETHER if case in cases]
-    assert not fails_awaited(case, AwaitedStore)
-    assert any(fails_awaited(case, kind) for kind in kinds)
+    assert failing([case], AwaitedStore) == set()
+    assert any(failing([case], kind) for kind in kinds)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +100,7 @@ def test_one_case_catches_it_and_no_other(
     """Without that case, a store with such a defect would pass."""
     monkeypatch.setattr(async_driver, "PATIENCE", 0.05)  # so that a busy machine changes nothing
     looked_at = {case, *AWAITED} - (EVERYWHERE - {case})
-    assert {one for one in looked_at if fails_awaited(one, kind)} == {case}
+    assert failing(looked_at, kind) == {case}
 
 
 def test_every_case_is_needed() -> None:
