@@ -346,4 +346,4 @@ def core_of(manager: SessionManager) -> ManagerCore:
 def _fill(session: BaseSession, user_id: str | None, data: Mapping[str, Any] | None) -> None:
     if user_id is not None:
         session.login(user_id)
-    session.update(dict(data or {}))
+    session.update(data or {})
