@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         assert_type(session.get("key", 1), Any)
         assert_type(session.pop("key"), Any)
         assert_type(session.setdefault("key", []), Any)
+        assert_type(session.slice("key", "other"), dict[str, Any])
         assert_type(session.copy(), dict[str, Any])
         assert_type(session | {"a": 1}, dict[str, Any])
         assert_type({"a": 1} | session, dict[str, Any])
