@@ -129,6 +129,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}_ending.py::test_ending_follows_a_regeneration",),
     ),
     Mutation(
+        "3: a session's new ID evicts the session of who was faster",
+        _SUCCESSION,
+        'config.max_sessions_per_user if self.change.reason == "login" else None',
+        "config.max_sessions_per_user",
+        (f"{_TEST}_interleavings.py::test_a_regeneration_evicts_nobody",),
+    ),
+    Mutation(
+        "3: signing out ends what another user signed in to",
+        f"{_CORE}/ending.py",
+        "found is None or found[1].user_id != content.user_id or",
+        "found is None or",
+        ("tests/two_parties/test_two_parties.py::test_a_cell[login-logout-anonymous-memory]",),
+    ),
+    Mutation(
         "3: a sign-in outlives a revocation",
         _SUCCESSION,
         "if goes_on and not await self._confirmed():",

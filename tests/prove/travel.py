@@ -104,6 +104,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST_STATES}::test_first_of_never_sends_a_cookie_to_a_bearer_client",),
     ),
     Mutation(
+        "first-of state: a dead cookie is left beside a token",
+        f"{_STATE}/first_of.py",
+        "for state in ways or self._states:",
+        "for state in ways[:1] or self._states:",
+        (f"{_TEST_STATES}::test_first_of_leaves_no_dead_cookie_beside_a_token",),
+    ),
+    Mutation(
         "state: a class that derives from State may lack a method",
         f"{_STATE}/protocol.py",
         "    @abstractmethod\n    def inject(",
