@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from coatcheck.store.redis import AsyncRedisStore, RedisStore, records, scripts
 from coatcheck.store.redis.keys import HORIZON
 from coatcheck.store.redis.steps import update_arguments
 from coatcheck.testing import ManualClock
+from coatcheck.testing.store_contract import in_child
 from tests.servers import redis as servers
 from tests.stores.redis_ways import KEY, KEYS, NEVER, WAYS, Way
 
@@ -273,6 +275,33 @@ def test_several_event_loops(url: str) -> None:
     for runner in runners:
         runner.run(asyncio.sleep(0))
         runner.close()
+
+
+def test_a_fork_between_two_uses(url: str) -> None:
+    """A child has connections of its own, and its end takes nothing from the parent."""
+    blocking, awaited, runner = RedisStore(url), AsyncRedisStore(url), asyncio.Runner()
+    blocking.create(KEY, b"", expires_at=None, user_id=None)
+    runner.run(awaited.get(KEY))
+
+    def use() -> bool:
+        async def update() -> Any:
+            outcome = await awaited.update(KEY, b"", version=2, expires_at=None)
+            await awaited.aclose()
+            return outcome
+
+        first = blocking.update(KEY, b"", version=1, expires_at=None)
+        gc.collect()
+        return (first, asyncio.run(update())) == (Updated(2), Updated(3))
+
+    for _ in range(2):
+        assert in_child(use) is True
+        assert blocking.update(KEY, b"", version=3, expires_at=None) == Updated(4)
+        assert runner.run(awaited.get(KEY)) == Stored(4, None, b"")
+        blocking.delete(KEY)
+        blocking.create(KEY, b"", expires_at=None, user_id=None)
+    blocking.close()
+    runner.run(awaited.aclose())
+    runner.close()
 
 
 def test_a_closed_store(way: Way) -> None:
