@@ -22,9 +22,9 @@ from coatcheck.errors import WeakSecretWarning as WeakSecretWarning
 from coatcheck.manager import AsyncSessionManager as AsyncSessionManager
 from coatcheck.manager import SessionManager as SessionManager
 from coatcheck.record import MISSING as MISSING
-from coatcheck.result import Result as Result
-from coatcheck.service import SessionService as SessionService
-from coatcheck.service_session import ServiceSession as ServiceSession
+from coatcheck.service.result import Result as Result
+from coatcheck.service.service import SessionService as SessionService
+from coatcheck.service.session import ServiceSession as ServiceSession
 from coatcheck.session import AsyncSession as AsyncSession
 from coatcheck.session import Session as Session
 from coatcheck.state import BearerState as BearerState

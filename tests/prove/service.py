@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.prove.mutation import Mutation
 
 _CORE = "src/coatcheck"
-_SERVICE, _SESSION = f"{_CORE}/service.py", f"{_CORE}/service_session.py"
+_SERVICE, _SESSION = f"{_CORE}/service/service.py", f"{_CORE}/service/session.py"
 _MANAGER, _ENDING = f"{_CORE}/manager.py", f"{_CORE}/ending.py"
-_SECRET = f"{_CORE}/kept_secret.py"
+_SECRET = f"{_CORE}/service/secret.py"
 
 _TEST = "tests/seeds/test_service"
 _TROUBLE = f"{_TEST}_trouble.py::test_wherever_new_session_fails_one_session_is_left"
@@ -15,7 +15,7 @@ _TROUBLE = f"{_TEST}_trouble.py::test_wherever_new_session_fails_one_session_is_
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "service: what the store raises passes through",
-        f"{_CORE}/result.py",
+        f"{_CORE}/service/result.py",
         "except Exception as error:  # noqa: BLE001 : the result says it, and a bug is logged",
         "except MemoryError as error:",
         (f"{_TEST}_manager.py::test_s_04_nothing_raises_after_construction",),
@@ -81,13 +81,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         _SECRET,
         "if found.st_mode & _OURS_ALONE:",
         "if found.st_mode & 0:",
-        ("tests/core/test_kept_secret.py::test_a_file_that_others_may_use_is_refused",),
+        ("tests/seeds/test_service_secret.py::test_a_file_that_others_may_use_is_refused",),
     ),
     Mutation(
         "service: of two programs that make a secret the last one wins",
         _SECRET,
         "os.link(new, path)",
         "os.link(new, path + '~')\n            os.replace(path + '~', path)",
-        ("tests/core/test_kept_secret.py::test_programs_that_begin_at_once_agree",),
+        ("tests/seeds/test_service_secret.py::test_programs_that_begin_at_once_agree",),
     ),
 )

@@ -10,7 +10,7 @@ from coatcheck.errors import CorruptRecord, SessionEnded
 from coatcheck.events import logger
 from coatcheck.ids import Identity
 from coatcheck.manager import ManagerCore
-from coatcheck.result import DONE, WHOLE, Result, refused, told
+from coatcheck.service.result import DONE, WHOLE, Result, refused, told
 from coatcheck.visit import Held, Phase, Visit
 
 

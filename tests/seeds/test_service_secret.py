@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.kept_secret import LONGEST, NAME, kept_secret
 from coatcheck.keys import is_weak
+from coatcheck.service.secret import LONGEST, NAME, kept_secret
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ from coatcheck.drivers import run_now
 from coatcheck.errors import ConfigurationError, CorruptRecord, SessionEnded, StoreError
 from coatcheck.events import OnEvent
 from coatcheck.face import attach
-from coatcheck.kept_secret import kept_secret
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import purge_all
 from coatcheck.manager import SessionManager, core_of
-from coatcheck.result import Result, refused, told
-from coatcheck.service_session import ServiceSession, damaged, fill
+from coatcheck.service.result import Result, refused, told
+from coatcheck.service.secret import kept_secret
+from coatcheck.service.session import ServiceSession, damaged, fill
 from coatcheck.session import Session
 from coatcheck.store import open_store
 from coatcheck.store.protocol import Store

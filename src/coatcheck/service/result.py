@@ -19,7 +19,7 @@ from coatcheck.errors import (
 from coatcheck.events import logger
 
 if TYPE_CHECKING:
-    from coatcheck.service_session import ServiceSession
+    from coatcheck.service.session import ServiceSession
 
 P = ParamSpec("P")
 S = TypeVar("S")
