@@ -108,8 +108,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "async-sql: a cancelled save is lost half way",
         f"{_SQL}/awaited.py",
-        "await loops.shield(greenlet_spawn(work, *arguments), seconds=seconds)",
-        "await greenlet_spawn(work, *arguments)",
+        "                return await asyncio.shield(task)\n",
+        "                return await task\n",
         (f"{_OF_SQL}::test_a_cancelled_save_takes_place",),
     ),
     Mutation(

@@ -1,8 +1,8 @@
 """The SQL store for programs with an event loop of asyncio's.
 
 What it does is written once, in `steps`, and called in a greenlet, which SQLAlchemy suspends where
-a driver waits. Each call runs to its end in a task of its own, for at most `timeout`: a caller that
-is cancelled in the middle of it neither loses a connection nor leaves behind a write of which
+a driver waits. What writes runs to its end in a task of its own, for at most `timeout`: a caller
+that is cancelled in the middle of it neither loses a connection nor leaves behind a write of which
 nobody knows whether it took place.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -94,7 +94,7 @@ class AsyncSQLStore:
     async def get(self, key: str, /) -> Stored | None:
         """Return the live record, or `None`."""
         check_key(key)
-        return await self._run(steps.get, self.namespace, key)
+        return await self._read(steps.get, self.namespace, key)
 
     async def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
@@ -129,7 +129,7 @@ class AsyncSQLStore:
 
     async def entries(self, user_id: str, /) -> Sequence[IndexEntry]:
         """Return the user's entries, oldest admission first."""
-        return await self._run(steps.entries, self.namespace, encode_user(user_id))
+        return await self._read(steps.entries, self.namespace, encode_user(user_id))
 
     async def admit(
         self,
@@ -165,7 +165,7 @@ class AsyncSQLStore:
     async def purge(self, limit: int = 1000, /) -> int:
         """Remove at most `limit` records expired for `GARBAGE_AFTER`, and their index entries."""
         run = self._database.run
-        return await self._call(PURGE_TIMEOUT, upkeep.purge, run, self.namespace, limit)
+        return await self._finish(PURGE_TIMEOUT, upkeep.purge, run, self.namespace, limit)
 
     async def claim_purge(self, interval: float, /) -> bool:
         """Say whether the caller is the one, among all processes, to purge in this `interval`."""
@@ -177,11 +177,11 @@ class AsyncSQLStore:
         """Return some live keys and the cursor of the next page, `None` after the last."""
         checks.count("count", count)
         after = "" if cursor is None else check_key(cursor)
-        return await self._run(upkeep.scan, self.namespace, after, count)
+        return await self._read(upkeep.scan, self.namespace, after, count)
 
     async def create_tables(self) -> None:
         """Make what is missing of the tables."""
-        await self._call(self._timeout, self._database.create_tables)
+        await self._finish(self._timeout, self._database.create_tables)
 
     async def aclose(self) -> None:
         """Close this event loop's connections; a call after it opens others.
@@ -191,20 +191,49 @@ class AsyncSQLStore:
         """
         await self._engines.close()
 
-    async def _run(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
-        return await self._call(self._timeout, self._database.run, step, *arguments)
-
-    async def _call(self, seconds: float, work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
+    async def _read(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
+        """Run a step that changes nothing; cancelled, it costs its connection and nothing else."""
+        _check_loop()
         try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigurationError(
-                "an AsyncSQLStore needs asyncio: under trio use a SQLStore, which is called in"
-                " threads"
-            ) from None
-        try:
-            return await loops.shield(greenlet_spawn(work, *arguments), seconds=seconds)
+            async with asyncio.timeout(self._timeout):
+                return await greenlet_spawn(self._database.run, step, *arguments)
         except TimeoutError as error:
-            raise StoreError(
-                f"the database {self._database.name} failed: no answer within {seconds:g} s"
-            ) from error
+            raise self._late(self._timeout) from error
+
+    async def _run(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
+        """Run a step."""
+        return await self._finish(self._timeout, self._database.run, step, *arguments)
+
+    async def _finish(self, seconds: float, work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
+        """Do the work in a task of its own, which a cancelled caller waits for."""
+        _check_loop()
+        task = asyncio.get_running_loop().create_task(greenlet_spawn(work, *arguments))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(task)
+        except TimeoutError as error:
+            task.cancel()
+            await _settled(task)
+            raise self._late(seconds) from error
+        except asyncio.CancelledError:
+            await loops.shield(_settled(task), seconds=seconds)
+            raise
+
+    def _late(self, seconds: float) -> StoreError:
+        name = self._database.name
+        return StoreError(f"the database {name} failed: no answer within {seconds:g} s")
+
+
+async def _settled(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # else asyncio tells that nobody asked for it
+
+
+def _check_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "an AsyncSQLStore needs asyncio: under trio use a SQLStore, which is called in threads"
+        ) from None

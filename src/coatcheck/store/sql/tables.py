@@ -107,8 +107,9 @@ class Tables:
             Column("user_id", _user()),
             Column("payload", _payload(), nullable=False),
             # For its index, by which a purge finds what has expired. A constraint, because every
-            # engine makes it with the table, in one statement that can be repeated.
-            UniqueConstraint("namespace", "expires_at", "key", name=f"{prefix}expiry"),
+            # engine makes it with the table, in one statement that can be repeated. The time is
+            # first, or a planner that knows nothing of the table yet might read a record by it.
+            UniqueConstraint("expires_at", "namespace", "key", name=f"{prefix}expiry"),
             **engine,
         )
         self.entries = Table(
