@@ -36,6 +36,10 @@ _SECRET_MISSING: Final = (
 _A_STATE: Final = (
     "a State, an object with extract, inject and clear such as HeaderState('X-Session')"
 )
+_DIRECTIVES: Final = (
+    *("cache", "clientHints", "cookies", "executionContexts", "prefetchCache", "prerenderCache"),
+    *("storage", "*"),
+)
 Resolver = Callable[[Any, Any, Any], Any]
 """Called as `f(base, mine, theirs)` where two requests changed one key; returns its new value."""
 
@@ -104,6 +108,10 @@ class SessionConfig:
     cache: Literal["private", "no-store"] = "private"
     """What `Cache-Control` says of a response for one session, where the application says nothing:
     `"private"` is `private, no-cache`; `"no-store"` keeps it off the disk of the client too."""
+
+    clear_site_data: tuple[str, ...] = ()
+    """What browsers forget of the site at `logout` and `destroy`, over https (`Clear-Site-Data`):
+    `True` is `["cache", "storage"]`. `"cookies"`, and `"*"`, reach all subdomains of the site."""
 
     # What is kept
 
@@ -272,6 +280,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         ),
         "state": check_if_given("state", _state),
         "cache": check("cache", checks.choice, ("private", "no-store")),
+        "clear_site_data": check("clear_site_data", _directives),
         "codec": check_if_given("codec", _codec),
         "types": check("types", checks.listed, "[CustomType(...)]"),
         "max_size": check("max_size", checks.count),
@@ -327,6 +336,15 @@ def _state(name: str, value: Any) -> State:
             " sends = True, or False"
         )
     return state
+
+
+def _directives(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("cache", "storage") if value else ()
+    return tuple(
+        checks.choice(f"{name}[{number}]", directive, _DIRECTIVES)
+        for number, directive in enumerate(checks.listed(name, value, "['cache', 'storage']"))
+    )
 
 
 def _codec(name: str, value: Any) -> Any:

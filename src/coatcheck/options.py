@@ -39,6 +39,7 @@ class PlainOptions(TypedDict, total=False):
     state: State | None
     exclude: Paths
     cache: Literal["private", "no-store"]
+    clear_site_data: bool | Sequence[str]
     codec: Literal["binary", "json"] | Codec | None
     types: Sequence[CustomType[Any]]
     max_size: int

@@ -1,6 +1,7 @@
 """What a session adds to a response: the ID, `Vary`, and that no shared cache keeps it.
 
-Set-Cookie, Vary and Cache-Control are decided here and nowhere else, from what the commit did.
+Set-Cookie, Vary, Cache-Control and Clear-Site-Data are decided here and nowhere else, from what the
+commit did.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.events import ResponseMadePrivate
-from coatcheck.request import ResponseHeaders
+from coatcheck.request import Request, ResponseHeaders
 from coatcheck.saving import cookie_life
 from coatcheck.visit import Phase, Visit
 
@@ -38,10 +39,14 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
             max_age = cookie_life(visit.held.record, runtime.clock())
             state.inject(request, headers, session_id, carried=visit.carried, max_age=max_age)
             personal = personal or state.sends
+            if visit.must_clear:
+                visit.must_clear = False
+                _clear_site_data(runtime.config.clear_site_data, request, headers, new_id=True)
         elif visit.must_clear:
             visit.must_clear = False
             state.clear(request, headers, carried=visit.carried)
             personal = personal or state.sends
+            _clear_site_data(runtime.config.clear_site_data, request, headers, new_id=False)
     vary: list[str] | None = None
     cache_control: list[str] | None = None
     for name, value in headers:
@@ -60,6 +65,21 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
             headers.add("Cache-Control", _PRIVATE[runtime.config.cache])
         else:
             _make_private(visit, headers, cache_control)
+
+
+def _clear_site_data(
+    directives: Sequence[str], request: Request, headers: ResponseHeaders, *, new_id: bool
+) -> None:
+    """Tell the browser to forget the site's data, now that a session has ended (ASVS 14.3.1).
+
+    Not over http, where browsers do not listen; and not the cookies where `new_id` is one.
+    """
+    if new_id and "*" in directives:
+        directives = ("cache", "storage", "executionContexts")
+    wanted = [f'"{one}"' for one in directives if not (new_id and one == "cookies")]
+    told = any(name.lower() == "clear-site-data" for name, _ in headers)
+    if wanted and request.scheme == "https" and not told:
+        headers.add("Clear-Site-Data", ", ".join(wanted))
 
 
 def _add_vary(headers: ResponseHeaders, present: list[str], names: Sequence[str]) -> None:

@@ -239,7 +239,7 @@ def _list(key: str, text: str) -> list[str]:
     raise ConfigurationError(f'{key} begins with [ but is no list in JSON: write ["...", "..."]')
 
 
-def _renew(key: str, text: str) -> bool | list[str]:
+def _flag_or_list(key: str, text: str) -> bool | list[str]:
     return _FLAGS[text.lower()] if text.lower() in _FLAGS else _list(key, text)
 
 
@@ -255,7 +255,7 @@ _FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("slide", "save_on_error"), _flag),
     **dict.fromkeys(("max_size", "max_sessions_per_user"), _count),
     **dict.fromkeys(("old_secrets", "exclude"), _list),
-    "renew": _renew,
+    **dict.fromkeys(("renew", "clear_site_data"), _flag_or_list),
 }
 _COOKIE_FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("path", "domain", "samesite"), _text),

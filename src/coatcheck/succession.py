@@ -376,5 +376,5 @@ def _take_over(visit: Visit, identity: Identity, held: Held, mine: bytes) -> Non
     visit.base = mine
     visit.epoch = held.record.epoch
     visit.reissue = False
-    visit.must_issue, visit.must_clear = True, False
+    visit.must_issue = True
     visit.settle()

@@ -172,6 +172,10 @@ def test_old_secrets_are_a_list(given: object) -> None:
         *[("preset", bad) for bad in ("aal4", "AAL2", 2, True, "")],
         ("cache", "public"),
         ("cache", None),
+        ("clear_site_data", "cache"),
+        ("clear_site_data", None),
+        ("clear_site_data", 1),
+        *[("clear_site_data", [bad]) for bad in ("", "Cache", '"cache"', "cache\n", "all", None)],
         ("evict", "newest"),
         ("purge", False),
         ("cookie_name", ""),
@@ -278,6 +282,15 @@ def test_replace_changes_the_options_named() -> None:
     assert config.expire == 60
     assert dict(config.replace(cookie_options={}).cookie_options) == {}
     assert dataclasses.replace(config, max_size=10) == config.replace(max_size=10)
+
+
+def test_what_browsers_are_told_to_forget() -> None:
+    """Nothing unless it is wanted; `True` is what concerns nobody but the site itself."""
+    assert made().clear_site_data == made(clear_site_data=False).clear_site_data == ()
+    assert made(clear_site_data=True).clear_site_data == ("cache", "storage")
+    given = ["cookies", "executionContexts"]
+    assert made(clear_site_data=given).clear_site_data == tuple(given)
+    assert made(clear_site_data=True).replace(max_size=9).clear_site_data == ("cache", "storage")
 
 
 HOUR = 3600.0
@@ -395,7 +408,7 @@ def test_https_only_false_leaves_secure_to_the_request() -> None:
         ({"rolling": True}, "write slide"),
         ({"prefix": "x"}, "write namespace"),
         ({"store": "memory://"}, "where the adapter or manager is made"),
-        ({"wibble": 1}, "no option wibble: the options are cache, clock, codec"),
+        ({"wibble": 1}, "no option wibble: the options are cache, clear_site_data, clock"),
         ({"idle_timeout": 0}, "^idle_timeout must be above 0"),
         ({"max_age": -1}, "^max_age must be above 0"),
     ],

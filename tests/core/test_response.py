@@ -335,3 +335,53 @@ def test_an_answer_goes_the_way_the_id_came() -> None:
     reply = ask_as_bearer(harness, lambda session: session.regenerate(), browser.id)
     assert reply.set_cookies == []
     assert reply.vary == ["Authorization, Cookie"]
+
+
+# Clear-Site-Data
+
+
+@pytest.mark.parametrize(
+    ("given", "alone", "beside_a_new_id"),
+    [
+        (True, '"cache", "storage"', '"cache", "storage"'),
+        (["*"], '"*"', '"cache", "storage", "executionContexts"'),
+        (["cookies"], '"cookies"', None),
+        (["storage", "cookies"], '"storage", "cookies"', '"storage"'),
+        (False, None, None),
+    ],
+)
+def test_sec_59_clear_site_data_to_the_byte(
+    given: Any, alone: str | None, beside_a_new_id: str | None
+) -> None:
+    """On the end of a session; the cookie of what comes after it is not among what is cleared."""
+    for after, expected in ({}, alone), ({"flash": "bye"}, beside_a_new_id):
+        browser = Browser(Harness(clear_site_data=given))
+        browser.visit(sign_in("ann"))
+        exchange = browser.begin()
+        exchange.session.logout()
+        exchange.session.update(after)
+        exchange.finish()
+        told = [value for name, value in exchange.headers if name == "Clear-Site-Data"]
+        assert told == ([] if expected is None else [expected])
+        assert browser.read() == after
+        exchange = browser.begin()
+        exchange.session["k"] = 1
+        exchange.finish()
+        assert "Clear-Site-Data" not in dict(exchange.headers)
+
+
+def test_sec_59_a_session_begun_after_a_logout_and_lost_leaves_no_cookie() -> None:
+    """The deletion is for the old one; of the new one nothing may be sent."""
+    harness = Harness(clear_site_data=True)
+    browser = Browser(harness)
+    browser.visit(sign_in("ann"))
+    exchange = browser.begin()
+    exchange.session.logout()
+    exchange.session["k"] = 1
+    exchange.session.save()
+    harness.store.inner.delete(exchange.session.handle)
+    exchange.session["k"] = 2
+    reply = exchange.finish()
+    assert reply.deleted
+    assert dict(exchange.headers)["Clear-Site-Data"] == '"cache", "storage"'
+    assert browser.id is None

@@ -244,6 +244,7 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         COATCHECK_COOKIE_MAX_AGE="1d",
         COATCHECK_EXCLUDE='["/static", "*.ico"]',
         COATCHECK_CACHE="no-store",
+        COATCHECK_CLEAR_SITE_DATA="cache,cookies",
         COATCHECK_CODEC="json",
         COATCHECK_MAX_SIZE="1000",
         COATCHECK_SAVE_ON_ERROR="TRUE",
@@ -266,6 +267,7 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         cookie_options={"path": "/app", "secure": "auto", "httponly": True, "max_age": 86_400},
         exclude=["/static", "*.ico"],
         cache="no-store",
+        clear_site_data=["cache", "cookies"],
         codec="json",
         max_size=1000,
         save_on_error=True,
@@ -293,6 +295,12 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
 def test_lengths_of_time_in_the_environment(text: str, seconds: float | None) -> None:
     """Seconds or a unit; an empty variable is not set."""
     assert from_env(COATCHECK_EXPIRE=text).expire == seconds
+
+
+def test_a_switch_that_may_be_a_list_in_the_environment() -> None:
+    """`true` is what `True` is."""
+    assert from_env(COATCHECK_CLEAR_SITE_DATA="true").clear_site_data == ("cache", "storage")
+    assert from_env(COATCHECK_CLEAR_SITE_DATA="off").clear_site_data == ()
 
 
 def test_keywords_win_over_the_environment() -> None:

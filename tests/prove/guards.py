@@ -1,4 +1,4 @@
-"""How what guards a session's deeds may break: the fresh sign-in."""
+"""How what guards a session's deeds may break: the fresh sign-in, what a sign-out leaves behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from tests.prove.mutation import Mutation, scenarios
 
 _GUARDS = "src/coatcheck/guards.py"
 _CONFIG, _SETTINGS = "src/coatcheck/config.py", "src/coatcheck/settings.py"
-_TEST = "tests/core/test_guards.py"
+_RESPONSE = "src/coatcheck/response.py"
+_CORE, _TEST = "tests/core/test", "tests/core/test_guards.py"
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
@@ -32,6 +33,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         'change is not None and change.reason == "login"',
         "change is not None",
         (f"{_TEST}::test_signed_in_at_is_the_time_of_the_latest_sign_in",),
+    ),
+    Mutation(
+        "ending: Clear-Site-Data over http",
+        _RESPONSE,
+        'if wanted and request.scheme == "https" and not told:',
+        "if wanted and not told:",
+        scenarios("flask-memory", "sec_59_logout_can_clear_the_site_s_data"),
+    ),
+    Mutation(
+        "ending: Clear-Site-Data takes the new cookie with it",
+        _RESPONSE,
+        "request, headers, new_id=True)",
+        "request, headers, new_id=False)",
+        (f"{_CORE}_response.py::test_sec_59_clear_site_data_to_the_byte",),
+    ),
+    Mutation(
+        "ending: no Clear-Site-Data where a new session begins",
+        "src/coatcheck/succession.py",
+        "    visit.must_issue = True\n",
+        "    visit.must_issue, visit.must_clear = True, False\n",
+        (f"{_CORE}_response.py::test_sec_59_clear_site_data_to_the_byte",),
     ),
     Mutation(
         "fresh: a preset has no effect",

@@ -102,6 +102,8 @@ if TYPE_CHECKING:
         SessionConfig(secret="...", expires=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
         SessionConfig(secret="...", preset="aal2")
         SessionConfig(secret="...", preset="aal4")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        SessionConfig(secret="...", clear_site_data=True)
+        SessionConfig(secret="...", clear_site_data=["cache"])
         SessionConfig(secret="...", evict="any")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionManager(secret="...", store="sqlite:///sessions.db", max_sessions_per_user=3)
         SessionManager(secret="...", store=MemoryStore())

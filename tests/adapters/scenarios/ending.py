@@ -15,11 +15,15 @@ from tests.adapters.scenarios.table import scenario
 from tests.adapters.site import (
     DELETION,
     Answer,
+    Reply,
     Site,
+    end,
     look,
     put,
+    renew,
     saved,
     sign_in,
+    untouched,
 )
 
 
@@ -121,6 +125,73 @@ def what_ends_a_session_ends_it_whatever_happens(site: Site) -> None:
         assert (reply.status, reply.sent) == (500, None)
         assert thief.get(look).body == "{}"
     assert len(site.told(SessionDestroyed)) == 2
+
+
+def cleared(reply: Reply) -> list[str]:
+    """Return what a response tells the browser to forget."""
+    return reply.all("clear-site-data")
+
+
+def leave(session: Any) -> None:
+    """A view that signs out."""
+    session.logout()
+
+
+@scenario(clear_site_data=True)
+def sec_59_logout_can_clear_the_site_s_data(site: Site) -> None:
+    """The exact header, with the end of a session and on nothing else, and over https only."""
+    browser = site.browser(https=True)
+    for view in (sign_in("ann"), put(a=1), look, renew, untouched):
+        assert cleared(browser.get(view)) == []
+    reply = browser.get(leave)
+    assert (cleared(reply), reply.deleted) == (['"cache", "storage"'], True)
+    assert browser.cookies == ""
+    assert cleared(browser.get(leave)) == []
+    browser.get(put(a=1))
+    assert cleared(browser.get(end)) == ['"cache", "storage"']
+    plain = site.browser()
+    plain.get(sign_in("ann"))
+    reply = plain.get(leave)
+    assert (cleared(reply), reply.cookie) == ([], DELETION)
+
+
+@scenario(clear_site_data=["cookies", "cache"])
+def sec_59_a_new_session_s_cookie_is_not_cleared_with_the_rest(site: Site) -> None:
+    """Where logout goes on with a message for the next page, or with another user."""
+    browser = site.browser(https=True)
+    browser.get(sign_in("ann"))
+
+    def leave_a_message(session: Any) -> None:
+        session.logout()
+        session["flash"] = "bye"
+
+    reply = browser.get(leave_a_message)
+    assert (cleared(reply), reply.sent) == (['"cache"'], browser.id)
+    assert browser.get(look).body == "{'flash': 'bye'}"
+    assert cleared(browser.get(leave)) == ['"cookies", "cache"']
+
+
+@scenario(clear_site_data=True)
+def sec_59_what_the_application_says_itself_stands(site: Site) -> None:
+    """It is said once; and by an error response too, for that has ended the session."""
+    for status in (200, 500):
+        browser = site.browser(https=True)
+        browser.get(sign_in("ann"))
+
+        def view(session: Any, status: int = status) -> Answer:
+            session.logout()
+            own = [("Clear-Site-Data", '"*"')] if status == 200 else []
+            return Answer(status=status, headers=own)
+
+        assert cleared(browser.get(view)) == ['"*"' if status == 200 else '"cache", "storage"']
+
+
+@scenario()
+def sec_59_no_site_data_is_cleared_unless_it_is_wanted(site: Site) -> None:
+    """It is an option."""
+    browser = site.browser(https=True)
+    browser.get(sign_in("ann"))
+    assert cleared(browser.get(leave)) == []
 
 
 @scenario()
