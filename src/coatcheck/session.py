@@ -89,13 +89,17 @@ class BaseSession(SessionGuards):
 
     @property
     def created_at(self) -> float:
-        """When the session began, in seconds since the epoch."""
+        """When the session began, in seconds since the epoch; a `login` shows once it is saved."""
         visit = self._look()
         return visit.held.record.created_at if visit.held else visit.begun
 
     @property
     def expires_at(self) -> float | None:
-        """When the session ends if nobody uses it: the smaller of both deadlines; `None`: never."""
+        """When the session ends if nobody uses it: the smaller of both deadlines; `None`: never.
+
+        In seconds since the epoch, as last saved: what `set_expiry` and `login` ask for shows once
+        it is saved.
+        """
         visit = self._look()
         held, config = visit.held, visit.runtime.config
         if held is None:

@@ -44,7 +44,7 @@ from coatcheck.record import (
 from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, check_size, encode, handle_of
 from coatcheck.store.protocol import Admitted, Conflict, Updated
-from coatcheck.tombstone import follow, tombstone_for
+from coatcheck.tombstone import follow, look_up, tombstone_for
 from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit, make_held
 
 MAX_COLLISIONS: Final = 3
@@ -131,6 +131,8 @@ class _Succession:
     async def carry_out(self) -> None:
         runtime, visit, change = self.runtime, self.visit, self.change
         self.admission = await self._admit()
+        if visit.replacement is None:
+            return  # it joined another one
         handle = change.identity.handle
         expires_at = self.fresh.record.slide(self.now)
         self.fresh = Held(1, expires_at, self.fresh.record)
@@ -156,7 +158,11 @@ class _Succession:
             self._complete()
 
     async def _admit(self) -> Admitted | None:
-        """Enter the new handle into the user's index; raises `TooManySessions`."""
+        """Enter the new handle into the user's index; raises `TooManySessions`.
+
+        Where there is no room, for the other click of a double-clicked sign-in has taken it, this
+        one joins that.
+        """
         index, config = self.runtime.index, self.runtime.config
         if index is None or self.user_id is None:
             return None
@@ -176,8 +182,19 @@ class _Succession:
                 return admission
             if attempt == 1:
                 await heal(self.runtime, self.user_id)
-        self.visit.revert()
-        raise TooManySessions(self.user_id, limit or 0)
+        if not await self._joins():
+            self.visit.revert()
+            raise TooManySessions(self.user_id, limit or 0)
+        return None
+
+    async def _joins(self) -> bool:
+        """Join the session that another sign-in of this user has made of the old one, if any."""
+        old, visit, change = self.old_identity, self.visit, self.change
+        found = None if old is None else await look_up(self.runtime, old.handle)
+        if old is None or found is None or not isinstance(found[1], Tombstone):
+            return False
+        base = restrict(self.runtime.codec, visit.base, change.keep)
+        return await join(visit, change, old, found[1], base=base)
 
     async def _bury(self) -> bool:
         """Replace the old record by a tombstone; `False` where the new session ends here."""

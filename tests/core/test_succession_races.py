@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from coatcheck.errors import SessionEnded
+from coatcheck.errors import SessionEnded, TooManySessions
 from coatcheck.events import KeyOverwritten
 from coatcheck.session import Session
+from coatcheck.testing.clock import ManualClock
 from tests.core.harness import Browser, Harness, put, sign_in
 
 ASKS: list[Callable[[Session], None]] = [
@@ -295,3 +296,36 @@ def test_what_it_joins_may_end_in_that_very_moment(
     assert other.user() == "ann"
     assert other.read() == {"mine": 1}
     assert len(harness.live()) == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_a_double_clicked_sign_in_needs_room_once(clock: ManualClock, again: bool) -> None:
+    """Where no more sessions are allowed, the second click joins the first one's session."""
+    harness = Harness(time=clock, max_sessions_per_user=1, evict="refuse")
+    browser = Browser(harness)
+    browser.visit(sign_in("ann", k=1) if again else put(k=1))
+    slow = browser.begin()
+    slow.session.login("ann")
+    slow.session["slow"] = 1
+    browser.visit(sign_in("ann", fast=1))
+    reply = slow.finish()
+    assert reply.sent == browser.id
+    assert browser.read() == {"k": 1, "fast": 1, "slow": 1}
+    assert harness.live() == [entry.key for entry in harness.store.inner.entries("ann")]
+    assert harness.dropped() == []
+
+
+def test_nobody_joins_a_session_for_want_of_room(clock: ManualClock) -> None:
+    """A sign-in whose own session was not replaced, or by somebody else's, is refused."""
+    harness = Harness(time=clock, max_sessions_per_user=1, evict="refuse")
+    Browser(harness).visit(sign_in("ann", mine=1))
+    browser = Browser(harness)
+    browser.visit(put(k=1))
+    slow = browser.begin()
+    slow.session.login("ann")
+    with pytest.raises(TooManySessions):
+        browser.visit(sign_in("ann"))
+    browser.visit(sign_in("bob"))
+    with pytest.raises(TooManySessions):
+        slow.finish()
+    assert browser.user() == "bob"

@@ -343,3 +343,19 @@ def test_a_creation_in_the_future_counts_as_now(clock: ManualClock, browser: Bro
     assert browser.begin().session.user_id == "ann"
     clock.advance(1)
     assert browser.user() is None
+
+
+def test_times_are_those_last_saved(clock: ManualClock, browser: Browser) -> None:
+    """What was asked for, and may still come to nothing, shows once it is saved."""
+    browser.visit(put(k=1))
+    begun = clock()
+    clock.advance(10)
+    session = browser.begin().session
+    session.set_expiry(idle=60)
+    assert session.expires_at == begun + 3600
+    session.save()
+    assert session.expires_at == begun + 70
+    session.login("ann")
+    assert session.created_at == begun
+    session.save()
+    assert (session.created_at, session.expires_at) == (begun + 10, begun + 10 + 3600)

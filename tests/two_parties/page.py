@@ -51,7 +51,7 @@ _MORE_WORDS: Final = """\
   both responses carry one, the browser keeps what arrives last.
 
 With `max_sessions_per_user=1` the same comes of parties that overlap, but where B would join A's
-session: B's sign-in then takes its place, with all that it holds, or is refused, as `evict` says.
+session: with `evict="oldest"` B's sign-in takes its place, with all that it holds.
 
 A request that begins when A is through, and with the cookie that A's response carried, is no party
 to any of this: it sees what stands.
