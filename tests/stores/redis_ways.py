@@ -33,21 +33,24 @@ class Way:
         *,
         timeout: float = 3.0,
         clock: Clock = system_clock,
+        wait_replicas: int = 0,
     ) -> None:
         self.runner = asyncio.Runner() if kind.startswith("async") else None
         self.client: Any = None
         if not isinstance(url, str):
             self.store: Any = url
         elif kind == "url":
-            self.store = RedisStore(url, timeout=timeout, clock=clock)
+            self.store = RedisStore(url, timeout=timeout, clock=clock, wait_replicas=wait_replicas)
         elif kind == "async-url":
-            self.store = AsyncRedisStore(url, timeout=timeout, clock=clock)
+            self.store = AsyncRedisStore(
+                url, timeout=timeout, clock=clock, wait_replicas=wait_replicas
+            )
         elif kind == "client":
             self.client = _BLOCKING.from_url(url, socket_timeout=timeout)
-            self.store = RedisStore(self.client, clock=clock)
+            self.store = RedisStore(self.client, clock=clock, wait_replicas=wait_replicas)
         else:
             self.client = _AWAITED.from_url(url, socket_timeout=timeout)
-            self.store = AsyncRedisStore(self.client, clock=clock)
+            self.store = AsyncRedisStore(self.client, clock=clock, wait_replicas=wait_replicas)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.store, name)

@@ -387,3 +387,7 @@ def test_options_belong_to_a_url(url: str) -> None:
         RedisStore(redis.Redis(), timeout=1)
     with pytest.raises(ConfigurationError, match="db"):
         RedisStore("unix:///run/redis.sock", db=-1)
+    with pytest.raises(ConfigurationError, match="wait_replicas must be a whole number"):
+        RedisStore(url, wait_replicas=-1)
+    with pytest.raises(ConfigurationError, match="no WAIT to the nodes of a cluster"):
+        AsyncRedisStore("redis+cluster://localhost", wait_replicas=1)

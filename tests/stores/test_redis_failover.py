@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import redis
 
 from coatcheck.errors import StoreError
 from coatcheck.store.protocol import Stored, Updated
 from coatcheck.store.redis import AsyncRedisStore, RedisStore
 from tests.servers import redis as servers
-from tests.stores.redis_ways import KEY, KEYS, NEVER
+from tests.stores.redis_ways import KEY, KEYS, NEVER, Way
 
 
 @pytest.fixture
@@ -53,6 +55,44 @@ def test_a_failover(group: servers.Sentinels) -> None:
     store.close()
     runner.run(other.aclose())
     runner.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[servers.Server, servers.Server]]:
+    """A primary and its replica."""
+    with (
+        servers.one_server("repl-diskless-sync-delay 0") as primary,
+        servers.one_server(f"replicaof 127.0.0.1 {primary.port}") as replica,
+    ):
+        client: Any = redis.Redis(port=primary.port)
+        with client:
+            client.set("first", 1)
+            # A new replica tells once a second how far it has come, until it is asked.
+            servers.wait_for(lambda: client.wait(1, 2000) == 1)
+        yield primary, replica
+
+
+@pytest.mark.parametrize("kind", ["url", "async-url", "client"])
+def test_writes_that_wait_for_a_replica(
+    pair: tuple[servers.Server, servers.Server], kind: str
+) -> None:
+    """What is acknowledged is on the replica; where that cannot be had, the write is an error."""
+    primary, replica = pair
+    with Way(kind, primary.url, timeout=1, wait_replicas=1) as way:
+        for number, key in enumerate(KEYS[:5]):
+            assert way.create(key, b"1", "ann" if number % 2 else None) is True
+            assert replica.ask("EXISTS", f"coatcheck/s/{key}") == 1
+            assert way.update(key, b"2") == Updated(2)
+            assert replica.ask("GET", f"coatcheck/s/{key}").endswith(b"2")
+        admitted = way.admit("ann", KEY, limit=None, evict=False)
+        assert way.confirm("ann", KEY, admitted.epoch) is True
+        primary.ask("SCRIPT", "FLUSH")
+        assert way.delete(KEY, user_id="ann") is not None
+        assert replica.ask("EXISTS", f"coatcheck/s/{KEY}") == 0
+        replica.kill()
+        with pytest.raises(StoreError, match="a failover could take it back"):
+            way.create()
+        assert way.get(KEYS[2]) == Stored(2, NEVER, b"2")
 
 
 def test_a_slot_that_moves() -> None:

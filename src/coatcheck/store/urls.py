@@ -13,8 +13,8 @@ as `sslmode`, is the driver's.
 
 `redis://host:6379/0`, `rediss://` with TLS, `unix:///run/redis.sock`,
 `redis+sentinel://host:26379,host:26379/primary-name/0`, `redis+cluster://host:6379,host:6379`, and
-`valkey://`: a `RedisStore`; options `timeout`, `db` (of a socket), `ssl_ca_certs`, `ssl_certfile`
-and `ssl_keyfile`.
+`valkey://`: a `RedisStore`; options `timeout`, `wait_replicas`, `db` (of a socket), `ssl_ca_certs`,
+`ssl_certfile` and `ssl_keyfile`.
 
 Options stand in the query: `sqlite:///sessions.db?durability=full&timeout=2`. All stores have
 `namespace`. A character that has a meaning in URLs is written in percent form where it belongs to a
@@ -263,6 +263,7 @@ def _open_redis(parts: SplitResult, is_async: bool, options: dict[str, Any]) -> 
 
 _OF_REDIS: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "timeout": _seconds,
+    "wait_replicas": _whole,
     "db": _whole,
     "ssl_ca_certs": _text,
     "ssl_certfile": _text,

@@ -20,6 +20,7 @@ from coatcheck.store.protocol import (
 from coatcheck.store.redis import records
 from coatcheck.store.redis.keys import Names, time_to_live
 from coatcheck.store.redis.opening import Extras, open_async_link
+from coatcheck.store.redis.replicas import AsyncWaitingLink, check_replicas
 from coatcheck.store.redis.scripts import UPDATE
 from coatcheck.store.redis.steps import Steps, outcome, update_arguments
 from coatcheck.store.redis.trouble import NotAString
@@ -45,6 +46,7 @@ class AsyncRedisStore:
         server: str | Client,
         *,
         timeout: float | None = None,
+        wait_replicas: int = 0,
         namespace: str = DEFAULT_NAMESPACE,
         clock: Clock = system_clock,
         **extras: Unpack[Extras],
@@ -52,6 +54,8 @@ class AsyncRedisStore:
         self.namespace = check_namespace(namespace)
         self.clock = clock
         self._link, self.location = open_async_link(server, timeout, extras)
+        if check_replicas(self._link, wait_replicas):
+            self._link = AsyncWaitingLink(self._link, wait_replicas)
         names = Names(self.namespace)
         self._sessions = names.sessions
         self._read, self._call, self._run = self._link.read, self._link.call, self._link.run

@@ -22,6 +22,7 @@ from coatcheck.store.redis import records
 from coatcheck.store.redis.keys import Names, time_to_live
 from coatcheck.store.redis.link import Stepped
 from coatcheck.store.redis.opening import Extras, open_link
+from coatcheck.store.redis.replicas import WaitingLink, check_replicas
 from coatcheck.store.redis.scripts import UPDATE
 from coatcheck.store.redis.steps import Steps, outcome, update_arguments
 from coatcheck.store.redis.trouble import NotAString
@@ -44,6 +45,9 @@ class RedisStore:
             `master_for`, a `RedisCluster`, or a `ConnectionPool`. A client is used as it is, with
             its own timeouts and retries, and never closed.
         timeout: seconds to wait for the server, 3 unless told; a client has its own.
+        wait_replicas: how many replicas must have a write before it counts as made, for at most 0.8
+            of the timeout; else it is a `StoreError`. Without it a failover may take back what had
+            not reached the replica: a change, or a sign-out. Not for a cluster.
         namespace: the namespace of the IDs; stores of different namespaces may share a server.
         clock: the source of time.
         extras: more about a URL's server: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` (paths),
@@ -59,6 +63,7 @@ class RedisStore:
         server: str | Client,
         *,
         timeout: float | None = None,
+        wait_replicas: int = 0,
         namespace: str = DEFAULT_NAMESPACE,
         clock: Clock = system_clock,
         **extras: Unpack[Extras],
@@ -66,6 +71,8 @@ class RedisStore:
         self.namespace = check_namespace(namespace)
         self.clock = clock
         self._link, self.location = open_link(server, timeout, extras)
+        if check_replicas(self._link, wait_replicas):
+            self._link = WaitingLink(self._link, wait_replicas)
         names = Names(self.namespace)
         self._sessions = names.sessions
         self._read, self._call, self._run = self._link.read, self._link.call, self._link.run

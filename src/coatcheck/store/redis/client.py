@@ -30,12 +30,12 @@ class _Clients:
         self, client: Any, where: str, *, is_cluster: bool, timeout: float | None = None
     ) -> None:
         self._client = client
-        self._is_cluster = is_cluster
-        self._timeout = timeout
+        self.is_cluster = is_cluster
+        self.timeout = timeout
         self.where = where
 
     def _wrong(self, error: BaseException) -> StoreError:
-        return meaning(error, self.where, self._timeout)
+        return meaning(error, self.where, self.timeout)
 
     def _replies(self, replies: Sequence[Reply]) -> list[Reply]:
         """Return the replies of a pipeline, with our errors among them."""
@@ -90,7 +90,7 @@ class ClientLink(_Clients):
     def each(self, commands: Sequence[Command]) -> list[Reply]:
         """See `Link.each`."""
         try:
-            with self._client.pipeline(**_plain(self._is_cluster)) as pipeline:
+            with self._client.pipeline(**_plain(self.is_cluster)) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command, **_RAW)
                 return self._replies(pipeline.execute(raise_on_error=False))
@@ -100,7 +100,7 @@ class ClientLink(_Clients):
     def scan(self, cursor: str, pattern: bytes, count: int) -> tuple[list[bytes], str | None]:
         """See `Link.scan`."""
         rest = ("MATCH", pattern, "COUNT", count)
-        if not self._is_cluster:
+        if not self.is_cluster:
             return as_page(*self.call("SCAN", cursor or "0", *rest))
         names: list[bytes] = []
         following: str | None = cursor
@@ -129,7 +129,7 @@ class AsyncClientLink(_Clients):
     async def _ready(self) -> Any:
         """Return the client; a cluster's that does not know its nodes yet takes any of them."""
         client = self._get()
-        if self._is_cluster:
+        if self.is_cluster:
             try:
                 await client.initialize()
             except Exception as error:
@@ -162,7 +162,7 @@ class AsyncClientLink(_Clients):
         """See `Link.each`."""
         client = await self._ready()
         try:
-            async with client.pipeline(**_plain(self._is_cluster)) as pipeline:
+            async with client.pipeline(**_plain(self.is_cluster)) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command, **_RAW)
                 return self._replies(await pipeline.execute(raise_on_error=False))
@@ -172,7 +172,7 @@ class AsyncClientLink(_Clients):
     async def scan(self, cursor: str, pattern: bytes, count: int) -> tuple[list[bytes], str | None]:
         """See `Link.scan`."""
         rest = ("MATCH", pattern, "COUNT", count)
-        if not self._is_cluster:
+        if not self.is_cluster:
             return as_page(*await self.call("SCAN", cursor or "0", *rest))
         names: list[bytes] = []
         following: str | None = cursor

@@ -63,7 +63,7 @@ class ConnectionLink:
 
     def __init__(self, make: Callable[[], Any], where: str, timeout: float) -> None:
         self._make = make
-        self._timeout = timeout
+        self.timeout: float | None = timeout
         self.where = where
         self._idle: list[Lent] = []
         self._process = os.getpid()
@@ -150,7 +150,7 @@ class ConnectionLink:
         try:
             connection.connect()
         except FAILURES as error:
-            raise meaning(error, self.where, self._timeout) from error
+            raise meaning(error, self.where, self.timeout) from error
         return Lent(connection)
 
     def _broken(self, lent: Lent, error: BaseException) -> StoreError | None:
@@ -160,7 +160,7 @@ class ConnectionLink:
         """
         lent.connection.disconnect()
         if isinstance(error, (*FAILURES, hiredis.HiredisError)):
-            return meaning(error, self.where, self._timeout)
+            return meaning(error, self.where, self.timeout)
         return None
 
     def _refused(self, error: Exception) -> StoreError:

@@ -22,6 +22,8 @@ class Link(Protocol):
 
     where: str
     """How errors name the server."""
+    timeout: float | None
+    """Seconds that it waits for a reply, where that is known."""
     ordered: bool
     """Whether the commands of `each` run one after the other, and an error stops none of them."""
 
@@ -54,6 +56,7 @@ class AsyncLink(Protocol):
     """The same, awaited."""
 
     where: str
+    timeout: float | None
     ordered: bool
 
     async def call(self, *command: Argument) -> Reply:
@@ -87,6 +90,7 @@ class Stepped:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.where = link.where
+        self.timeout = link.timeout
         self.ordered = link.ordered
 
     async def call(self, *command: Argument) -> Reply:

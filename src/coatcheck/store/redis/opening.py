@@ -64,7 +64,8 @@ def open_link(server: object, timeout: float | None, extras: Extras) -> tuple[Li
         _no_options(timeout, extras)
         cluster = isinstance(client, redis.RedisCluster)
         location = _location(client, cluster)
-        return ClientLink(client, f"Redis ({location})", is_cluster=cluster), location
+        where = f"Redis ({location})"
+        return ClientLink(client, where, is_cluster=cluster, timeout=_patience(client)), location
     made: Any
     address, limit = _address(server, extras), _limit(timeout)
     options = _options(address, limit, Retry(NoBackoff(), 0))
@@ -75,7 +76,7 @@ def open_link(server: object, timeout: float | None, extras: Extras) -> tuple[Li
         except FAILURES as error:
             raise meaning(error, address.where, limit) from error
     elif address.kind == "sentinel":
-        watching = _blocking.Sentinel(address.hosts, sentinel_kwargs=_patience(options), **options)
+        watching = _blocking.Sentinel(address.hosts, sentinel_kwargs=_watching(options), **options)
         made = watching.master_for(address.service)
     else:
         kind = _kind(address, redis.connection)
@@ -98,7 +99,8 @@ def open_async_link(server: object, timeout: float | None, extras: Extras) -> tu
         _no_options(timeout, extras)
         cluster = isinstance(client, redis.asyncio.RedisCluster)
         location = _location(client, cluster)
-        return AsyncClientLink(client, f"Redis ({location})", is_cluster=cluster), location
+        where, limit = f"Redis ({location})", _patience(client)
+        return AsyncClientLink(client, where, is_cluster=cluster, timeout=limit), location
     address, limit = _address(server, extras), _limit(timeout)
     options = _options(address, limit, AsyncRetry(NoBackoff(), 0))
 
@@ -113,7 +115,7 @@ def open_async_link(server: object, timeout: float | None, extras: Extras) -> tu
             nodes = [AsyncClusterNode(*host) for host in address.hosts]
             # Else, after some slots have moved, it would cut the connections that others wait on.
             return _awaited.RedisCluster(startup_nodes=nodes, reinitialize_steps=0, **options)
-        watching = _awaited.Sentinel(address.hosts, sentinel_kwargs=_patience(options), **options)
+        watching = _awaited.Sentinel(address.hosts, sentinel_kwargs=_watching(options), **options)
         return watching.master_for(address.service)
 
     cluster = address.kind == "cluster"
@@ -174,7 +176,7 @@ def _place(address: Address, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _patience(options: dict[str, Any]) -> dict[str, Any]:
+def _watching(options: dict[str, Any]) -> dict[str, Any]:
     """Return what the connections to the Sentinels have in common with those to the servers."""
     return {
         name: value
@@ -205,6 +207,13 @@ def _no_options(timeout: float | None, extras: Extras) -> None:
     if timeout is not None or extras:
         name = min(extras) if extras else "timeout"
         raise ConfigurationError(f"{name} belongs to a URL, and a client was given: set it there")
+
+
+def _patience(client: Any) -> float | None:
+    """Return how many seconds a client waits for a reply, if that is known."""
+    pool = getattr(client, "connection_pool", None)
+    timeout = getattr(pool, "connection_kwargs", {}).get("socket_timeout")
+    return timeout if isinstance(timeout, int | float) else None
 
 
 def _location(client: Any, cluster: bool) -> str:

@@ -168,6 +168,7 @@ class StreamLink:
 
     def __init__(self, make: Callable[[], Any], where: str, timeout: float) -> None:
         self.where = where
+        self.timeout: float | None = timeout
         self._loops = PerLoop(lambda: Loop(make, where, timeout), where)
 
     async def call(self, *command: Argument) -> Reply:
