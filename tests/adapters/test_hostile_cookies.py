@@ -20,8 +20,8 @@ from coatcheck_flask import Coatcheck
 from coatcheck_wsgi import SessionMiddleware as WSGIMiddleware
 from tests.adapters.site import SECRET
 from tests.adapters.taps import Tap
-from tests.adapters.test_asgi import scope
-from tests.adapters.test_wsgi import PLAIN, environ_of
+from tests.adapters.test_sec_66_asgi_takes_any_cookie_header import scope
+from tests.adapters.test_sec_66_wsgi_takes_any_cookie_header import PLAIN, environ_of
 
 HEADERS = 20_000
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -78,7 +78,7 @@ def site() -> tuple[Tap, list[Event], dict[str, Any]]:
     return tap, events, {**options, "store": tap.store}
 
 
-def test_wsgi() -> None:
+def test_sec_66_wsgi_takes_any_cookie_header() -> None:
     """The environ carries whatever octets came, as Latin-1."""
     tap, events, options = site()
 
@@ -99,7 +99,7 @@ def test_wsgi() -> None:
     check(ask, tap, events)
 
 
-def test_asgi() -> None:
+def test_sec_66_asgi_takes_any_cookie_header() -> None:
     """The scope carries bytes."""
     tap, events, options = site()
 
@@ -126,7 +126,7 @@ def test_asgi() -> None:
     check(ask, tap, events)
 
 
-def test_flask() -> None:
+def test_sec_66_flask_takes_any_cookie_header() -> None:
     """Through Flask itself, whose own parser of cookies is left out of it."""
     tap, events, options = site()
     app = flask.Flask("site")
@@ -151,7 +151,7 @@ def test_flask() -> None:
     check(ask, tap, events)
 
 
-def test_a_good_cookie_among_the_bad_ones_still_works() -> None:
+def test_sec_66_a_good_cookie_among_the_bad_ones_still_works() -> None:
     """Whatever stands around it, as long as it is a cookie of its own."""
     tap, _, options = site()
 

@@ -334,7 +334,7 @@ def test_what_a_face_cannot_do_in_asgi_is_said(tmp_path: Path) -> None:
     assert len(messages) == 2
 
 
-def test_a_bridge_that_hides_the_scope_still_sends_one_cookie(
+def test_sec_51_a_bridge_that_hides_the_scope_still_sends_one_cookie(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """asgiref's own: two sessions begin; the inner one reaches the client, and that is told."""
@@ -431,7 +431,7 @@ def visits_all(app: App) -> list[Reply]:
     return asyncio.run(send())
 
 
-def test_a_namespace_keeps_sessions_apart(tmp_path: Path) -> None:
+def test_sec_82_a_namespace_keeps_sessions_apart(tmp_path: Path) -> None:
     """The same file under two namespaces is two stores."""
     url = f"sqlite:///{tmp_path / 's.db'}"
     inner = WSGIMiddleware(wsgi_app, secret=SECRET, store=url, namespace="inner")

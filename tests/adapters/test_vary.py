@@ -104,7 +104,7 @@ async def done(value: Any) -> None:
 
 
 @pytest.mark.parametrize("door", ["wsgi", "flask", "asgi"])
-def test_every_look_gives_vary(door: str, tmp_path: Path) -> None:
+def test_sec_56_every_look_gives_vary(door: str, tmp_path: Path) -> None:
     """Of a visitor and of somebody known, and whether or not it raises."""
     with DOORS[door]("memory", tmp_path) as site:
         for name, look in LOOKS.items():
@@ -116,7 +116,7 @@ def test_every_look_gives_vary(door: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("door", ["wsgi", "flask", "asgi"])
-def test_what_shows_nothing_gives_none(door: str, tmp_path: Path) -> None:
+def test_sec_56_what_shows_nothing_gives_none(door: str, tmp_path: Path) -> None:
     """`repr` among them, so that logging a session costs nothing."""
     with DOORS[door]("memory", tmp_path) as site:
         for name, look in BLIND.items():

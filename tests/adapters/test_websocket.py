@@ -112,7 +112,7 @@ async def test_an_exception_keeps_what_was_saved_before() -> None:
     assert [(event.reason, event.keys) for event in dropped] == [("error", ("b",))]
 
 
-async def test_a_new_session_cannot_begin_after_the_accept(tmp_path: Path) -> None:
+async def test_sec_71_a_new_session_cannot_begin_after_the_accept(tmp_path: Path) -> None:
     """Its ID cannot leave any more, looked at before or not; nothing is stored."""
     tap = Tap(make_store("memory", tmp_path, system_clock))
 
@@ -223,7 +223,7 @@ async def test_messages_need_not_keep_it_alive(tmp_path: Path) -> None:
     assert (await play(middleware, socket(cookie), [CONNECT, text("x")]))[1] is None
 
 
-async def test_refresh_sees_a_sign_out_elsewhere() -> None:
+async def test_sec_71_refresh_sees_a_sign_out_elsewhere() -> None:
     """An application that must know at once may ask."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -194,7 +194,7 @@ RECORDS: list[tuple[Codec, str, bytes]] = [
     [(codec, record) for codec, _, record in RECORDS],
     ids=[f"{codec.name}: {name}" for codec, name, _ in RECORDS],
 )
-def test_hostile_record(codec: Codec, record: bytes) -> None:
+def test_sec_22_a_hostile_record_is_corrupt(codec: Codec, record: bytes) -> None:
     """A record that we never write is corrupt, and found to be so in less than 50 ms."""
     best = float("inf")
     for _ in range(3):
@@ -214,7 +214,7 @@ def test_long_ints_where_the_interpreter_has_no_limit(codec: Codec) -> None:
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
-        test_hostile_record(codec, record)
+        test_sec_22_a_hostile_record_is_corrupt(codec, record)
     finally:
         sys.set_int_max_str_digits(limit)
 

@@ -28,7 +28,7 @@ def _decoded(codec: Codec, data: bytes) -> dict[str, Any] | None:
 
 @both
 @given(session=sessions)
-def test_round_trip(codec: Codec, session: dict[str, Any]) -> None:
+def test_sec_22_what_is_decoded_is_what_was_encoded(codec: Codec, session: dict[str, Any]) -> None:
     """Every session of known types comes back with the same types, bits and order.
 
     A mapping that is no dict takes the careful way, which gives the bytes of the quick one.
@@ -83,7 +83,7 @@ def test_json_is_one_line_of_ascii(session: dict[str, Any]) -> None:
         st.text(st.characters(exclude_categories=())) | st.integers(-(1 << 2060), 1 << 2060),
     )
 )
-def test_refused_or_kept(codec: Codec, session: dict[str, Any]) -> None:
+def test_sec_22_refused_or_kept(codec: Codec, session: dict[str, Any]) -> None:
     """Text with lone surrogates and ints that are too long are refused, anything else is kept."""
     parts = [*session, *session.values()]
     if any(_unfit(part) for part in parts):

@@ -107,7 +107,7 @@ def test_a_timeout_is_kept_in_seconds(option: str, given: object, kept: float | 
         object(),
     ],
 )
-def test_a_timeout_that_is_no_length_of_time_is_refused(option: str, given: object) -> None:
+def test_sec_36_a_timeout_that_is_no_length_of_time_is_refused(option: str, given: object) -> None:
     """Neither nonsense nor "practically never" passes for a timeout; the message names it."""
     with pytest.raises(ConfigurationError, match=f"^{option} must be "):
         made(**{option: given})
@@ -115,7 +115,7 @@ def test_a_timeout_that_is_no_length_of_time_is_refused(option: str, given: obje
 
 @pytest.mark.parametrize("option", ["expire", "lifetime", "permanent_idle"])
 @pytest.mark.parametrize("given", [0, 0.0, timedelta(0)])
-def test_zero_is_no_timeout(option: str, given: object) -> None:
+def test_sec_36_zero_is_no_timeout(option: str, given: object) -> None:
     """Zero means "never" to some libraries and "at once" to others, so it is refused."""
     with pytest.raises(ConfigurationError, match=f"^{option} must be above 0"):
         made(**{option: given})
@@ -228,7 +228,7 @@ def test_a_cookie_option_beside_a_state_is_refused(more: dict[str, Any]) -> None
     assert next(iter(more)) in str(told.value)
 
 
-def test_a_configuration_cannot_be_changed() -> None:
+def test_sec_87_a_configuration_cannot_be_changed() -> None:
     """Neither its fields, nor what they hold, nor the caller's objects lead back into it."""
     attributes = {"samesite": "Strict"}
     olds = [OLD]
@@ -248,7 +248,7 @@ def test_a_configuration_cannot_be_changed() -> None:
         config.invented = 1  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_secrets_are_never_shown() -> None:
+def test_sec_84_secrets_are_never_shown() -> None:
     """Not by repr, str, pickling or an error (CWE-532); a copy is the same object."""
     config = made(old_secrets=[OLD])
     for text in (repr(config), str(config), f"{config}"):

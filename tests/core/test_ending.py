@@ -55,7 +55,7 @@ def test_the_cookie_is_deleted_as_it_was_set(browser: Browser, end: str) -> None
 
 
 @each_end
-def test_the_old_id_stays_dead(clock: ManualClock, browser: Browser, end: str) -> None:
+def test_sec_31_the_old_id_stays_dead(clock: ManualClock, browser: Browser, end: str) -> None:
     """However often and late it is presented, it opens nothing."""
     browser.visit(sign_in("ann", k=1))
     old = browser.id or ""
@@ -131,7 +131,7 @@ def test_an_error_response_still_ends_the_session(browser: Browser, end: str) ->
 
 
 @each_end
-def test_a_hook_that_raises_stops_nothing(end: str) -> None:
+def test_sec_42_a_hook_that_raises_stops_nothing(end: str) -> None:
     """A broken `on_event` keeps nobody signed in."""
 
     def fail(event: Event) -> None:
@@ -261,7 +261,7 @@ def test_no_late_request_brings_it_back(
     assert told == ([] if flight is len else ["gone"])
 
 
-def test_two_hundred_held_sessions_stay_destroyed(harness: Harness) -> None:
+def test_sec_32_two_hundred_held_sessions_stay_destroyed(harness: Harness) -> None:
     """200 sessions ended while a slow request holds each, then saved: none is alive."""
     held: list[Exchange] = []
     for number in range(200):
@@ -309,7 +309,7 @@ def test_ending_in_a_mute_request_follows_too(harness: Harness, browser: Browser
 
 @each_end
 @pytest.mark.parametrize("late", [False, True], ids=["loaded", "mute"])
-def test_a_planted_id_signs_nobody_out(
+def test_sec_89_a_planted_id_signs_nobody_out(
     harness: Harness, browser: Browser, end: str, late: bool
 ) -> None:
     """Who holds the anonymous ID from before a sign-in ends nothing of the user's."""

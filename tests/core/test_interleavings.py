@@ -75,7 +75,7 @@ def _names(operations: tuple[Operation, ...]) -> str:
 
 @each_start
 @pytest.mark.parametrize("pair", PAIRS, ids=_names)
-def test_two_requests_in_every_order(start: Start, pair: tuple[Operation, ...]) -> None:
+def test_sec_32_two_requests_in_every_order(start: Start, pair: tuple[Operation, ...]) -> None:
     """Whatever the order of two requests' store calls, every promise holds."""
     assert explore(World(start), pair) >= 1
 
@@ -104,7 +104,7 @@ def test_a_store_that_fails_in_any_call(
 
 @each_start
 @pytest.mark.parametrize("operation", [LOGIN_A, LOGIN_B, REGENERATE], ids=lambda one: one.name)
-def test_a_crash_leaves_the_old_session_or_none(start: Start, operation: Operation) -> None:
+def test_sec_28_a_crash_leaves_the_old_session_or_none(start: Start, operation: Operation) -> None:
     """Until the tombstone is written the old session is as it was; from then on nobody has one."""
     world = World(start)
     buried: list[bool] = []
@@ -123,7 +123,7 @@ def test_a_crash_leaves_the_old_session_or_none(start: Start, operation: Operati
 
 @pytest.mark.parametrize("clients", [(0, 0), (0, 1)], ids=["double-click", "two-devices"])
 @pytest.mark.parametrize("limit", [1, 2])
-def test_sign_ins_at_once_stay_within_the_limit(limit: int, clients: tuple[int, int]) -> None:
+def test_sec_40_sign_ins_at_once_stay_within_the_limit(limit: int, clients: tuple[int, int]) -> None:
     """Sign-ins at once keep to the limit, as does one after them, and each client has its own."""
     world = World(ANONYMOUS, limit=limit, clients=3)
     later = login("A", client=2)
@@ -149,7 +149,7 @@ def test_a_regeneration_evicts_nobody(other: Operation) -> None:
 
 
 @each_start
-def test_no_sign_in_outlives_a_revocation_of_its_user(start: Start) -> None:
+def test_sec_38_no_sign_in_outlives_a_revocation_of_its_user(start: Start) -> None:
     """Whom the index had admitted when the user was revoked is not signed in, created or not."""
     world, revoked = World(start), 0
     for _ in schedules(world, [LOGIN_A, REVOKE_USER]):

@@ -52,7 +52,7 @@ def test_short_data_comes_back(size: int, text: bool) -> None:
 
 @each_layout
 @pytest.mark.parametrize("content", [FULL, BARE, GRAVE])
-def test_every_flipped_byte_is_noticed(content: Content, text: bool) -> None:
+def test_sec_25_every_flipped_byte_is_noticed(content: Content, text: bool) -> None:
     """A byte that changed anywhere makes the record corrupt, never other data."""
     payload = pack(content, text=text)
     for place in range(len(payload)):
@@ -65,7 +65,7 @@ def test_every_flipped_byte_is_noticed(content: Content, text: bool) -> None:
 
 @each_layout
 @pytest.mark.parametrize("content", [FULL, GRAVE])
-def test_every_cut_and_every_tail_is_noticed(content: Content, text: bool) -> None:
+def test_sec_25_every_cut_and_every_tail_is_noticed(content: Content, text: bool) -> None:
     """A record that was cut short, or that something follows, is corrupt."""
     payload = pack(content, text=text)
     for size in range(len(payload)):
@@ -90,7 +90,7 @@ def test_every_cut_and_every_tail_is_noticed(content: Content, text: bool) -> No
         b"\xff" * 85,
     ],
 )
-def test_what_is_not_ours_is_corrupt(foreign: bytes) -> None:
+def test_sec_25_what_is_not_ours_is_corrupt(foreign: bytes) -> None:
     """Whatever other programs, or later versions, have stored there is no record of ours."""
     with pytest.raises(CorruptRecord):
         unpack(foreign)

@@ -62,7 +62,7 @@ async def test_open_verifies(bench: Bench, sent: str) -> None:
     assert bench.store.take() == []
 
 
-async def test_open_takes_no_handle(bench: Bench) -> None:
+async def test_sec_39_open_takes_no_handle(bench: Bench) -> None:
     """The public name of a session is no credential."""
     session = await bench("create")
     assert await bench("open", session.handle) is None
@@ -186,7 +186,7 @@ async def test_sessions_of_a_user_oldest_first(bench: Bench) -> None:
     assert [session["n"] for session in await bench("sessions_of", "ann")] == [2, 3]
 
 
-async def test_revoke_checks_the_owner(bench: Bench) -> None:
+async def test_sec_39_revoke_checks_the_owner(bench: Bench) -> None:
     """A user can end own sessions from a list of handles, and nobody else's."""
     session = await bench("create", "ann")
     anonymous = await bench("create")
@@ -199,7 +199,7 @@ async def test_revoke_checks_the_owner(bench: Bench) -> None:
     assert told == [SessionRevoked(session.handle, "ann", "revoked")]
 
 
-async def test_revoke_user_ends_all_but_what_is_kept(bench: Bench) -> None:
+async def test_sec_38_revoke_user_ends_all_but_what_is_kept(bench: Bench) -> None:
     """Sessions in use end too; other users' stay; what is kept stays."""
     mine = [await bench("create", "ann", {"n": number}) for number in range(12)]
     theirs = [await bench("create", "bob") for _ in range(12)]

@@ -33,7 +33,7 @@ def project() -> dict[str, Any]:
     return table
 
 
-def test_the_core_loads_no_framework() -> None:
+def test_sec_90_the_core_loads_no_framework() -> None:
     """Flask, Starlette and anyio are installed here; `import coatcheck` touches none of them."""
     assert loaded_with("coatcheck") <= ALLOWED
 
@@ -83,14 +83,14 @@ def test_the_changelog_tells_of_this_version() -> None:
     assert re.search(rf"^## {re.escape(project()['version'])}\b", changelog, re.MULTILINE)
 
 
-def test_every_requirement_has_a_lower_bound() -> None:
+def test_sec_90_every_requirement_has_a_lower_bound() -> None:
     """An installer never has to guess which old release might do."""
     for requirement in requires("coatcheck") or []:
         name = requirement.partition(";")[0]
         assert re.search(r">=|==", name) or name.startswith("coatcheck["), requirement
 
 
-def test_the_core_depends_on_three_packages() -> None:
+def test_sec_90_the_core_depends_on_three_packages() -> None:
     """Each further dependency of the core is a decision, not an accident."""
     names = {re.split(r"[^A-Za-z0-9-]", one)[0] for one in project()["dependencies"]}
     assert names == {"cryptography", "ormsgpack", "asgiref"}

@@ -135,7 +135,7 @@ def test_a_reader_overwrites_nothing(clock: ManualClock, browser: Browser) -> No
     assert browser.saved()["n"] == 2
 
 
-def test_a_removed_key_does_not_come_back(browser: Browser) -> None:
+def test_sec_33_a_removed_key_does_not_come_back(browser: Browser) -> None:
     """Who loaded a right before it was taken away does not restore it by saving something else."""
     browser.visit(put(role="admin"))
     slow = browser.begin()
@@ -235,7 +235,7 @@ def test_a_mended_value_is_saved(browser: Browser) -> None:
     assert browser.saved() == {"k": "mended"}
 
 
-def test_a_session_has_a_largest_size() -> None:
+def test_sec_24_a_session_has_a_largest_size() -> None:
     """One byte more than `max_size` is refused before any write, and tells both sizes."""
     browser = Browser(Harness(max_size=200))
     size = len(browser.harness.runtime.codec.encode({"k": ""}))
@@ -249,7 +249,7 @@ def test_a_session_has_a_largest_size() -> None:
     assert len(browser.read()["k"]) == 199 - size
 
 
-def test_the_limit_is_that_of_the_encoded_bytes() -> None:
+def test_sec_24_the_limit_is_that_of_the_encoded_bytes() -> None:
     """Exactly `max_size` bytes fit."""
     harness = Harness(max_size=100)
     empty = len(harness.runtime.codec.encode({"k": "x" * 50})) - 50
@@ -287,7 +287,7 @@ def test_a_store_that_fails_is_told_and_can_be_tried_again(browser: Browser, whe
     assert browser.harness.dropped() == []
 
 
-def test_a_handle_that_is_taken_gives_way(harness: Harness, browser: Browser) -> None:
+def test_sec_03_a_handle_that_is_taken_gives_way(harness: Harness, browser: Browser) -> None:
     """A collision makes another ID, and never overwrites what is there."""
     exchange = browser.begin()
     taken = exchange.session.handle
@@ -312,7 +312,7 @@ class _Full(MemoryStore):
 
 
 @pytest.mark.parametrize("act", [put(k=1), sign_in("ann")])
-def test_retries_of_handles_end(act: Callable[[Session], None]) -> None:
+def test_sec_03_retries_of_handles_end(act: Callable[[Session], None]) -> None:
     """Random handles that collide again and again are no randomness."""
     clock = ManualClock()
     browser = Browser(Harness(_Full(clock=clock), clock))

@@ -160,7 +160,7 @@ def test_setting_modified_makes_values_be_compared(browser: Browser) -> None:
     assert browser.saved() == {"k": 2}
 
 
-def test_repr_shows_neither_id_nor_data(browser: Browser, session: Session) -> None:
+def test_sec_84_repr_shows_neither_id_nor_data(browser: Browser, session: Session) -> None:
     """What lands in a log has the handle, and nothing that opens or fills a session."""
     assert len(session) == 4
     text = repr(session)

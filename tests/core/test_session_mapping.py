@@ -138,7 +138,7 @@ COPIES: list[Act] = [copy.copy, copy.deepcopy, lambda session: session.__reduce_
 
 
 @pytest.mark.parametrize("use", COPIES)
-def test_it_refuses_to_be_copied(session: Session, use: Act) -> None:
+def test_sec_84_it_refuses_to_be_copied(session: Session, use: Act) -> None:
     """Copies and pickles of a session would be stored nowhere: the error names `copy()`."""
     with pytest.raises(TypeError, match=r"take its data with session\.copy\(\)"):
         use(session)

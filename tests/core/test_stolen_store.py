@@ -37,7 +37,7 @@ def _payload(store: Store, key: str) -> bytes:
     return record.payload if record else b""
 
 
-def test_a_stolen_store_holds_no_usable_id(store: Store, tmp_path: Path) -> None:
+def test_sec_15_a_stolen_store_holds_no_usable_id(store: Store, tmp_path: Path) -> None:
     """Neither an ID nor its secret half, live or replaced, is anywhere in it, however written."""
     manager = SessionManager(secret=SECRET, store=store)
     visitor, user = manager.create(data={"basket": ["hat"]}), manager.create("ada")
@@ -58,7 +58,7 @@ def test_a_stolen_store_holds_no_usable_id(store: Store, tmp_path: Path) -> None
             assert form not in loot
 
 
-def test_what_is_stolen_opens_no_session(store: Store) -> None:
+def test_sec_15_what_is_stolen_opens_no_session(store: Store) -> None:
     """Not even with the signing secret: the hash in a record is none of the secret it is of."""
     events: list[Event] = []
     manager = SessionManager(secret=SECRET, store=store, on_event=events.append)

@@ -33,7 +33,7 @@ def opened(harness: Harness, session_id: str) -> dict[str, object] | None:
 
 
 @each_ask
-def test_a_new_id_takes_the_place_of_the_old(
+def test_sec_27_a_new_id_takes_the_place_of_the_old(
     harness: Harness, browser: Browser, ask: Callable[[Session], None]
 ) -> None:
     """New handle, new secret, one live record, one cookie; the old ID is worth nothing."""
@@ -210,7 +210,7 @@ def test_keep_holds_for_what_comes_meanwhile(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("keep", [None, ["secret", "later"]])
-def test_another_users_data_never_passes(browser: Browser, keep: list[str] | None) -> None:
+def test_sec_29_another_users_data_never_passes(browser: Browser, keep: list[str] | None) -> None:
     """Not even what is named, nor what is stored meanwhile."""
     browser.visit(sign_in("ann", secret=1))
     exchange = browser.begin()
@@ -230,7 +230,7 @@ def test_another_users_data_never_passes(browser: Browser, keep: list[str] | Non
 @each_ask
 @pytest.mark.parametrize("verb", ["admit", "create", "update", "confirm"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_store_that_fails_leaves_one_id_at_most(
+def test_sec_28_a_store_that_fails_leaves_one_id_at_most(
     browser: Browser, ask: Callable[[Session], None], verb: str, when: str
 ) -> None:
     """Wherever the store fails, no cookie is sent and nothing is live that nobody has."""

@@ -41,7 +41,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_CODECS}/binary.py",
         "if not canonical or kind is not dict:",
         "if kind is not dict:",
-        (f"{_TESTS}_hostile.py::test_hostile_record",),
+        (f"{_TESTS}_hostile.py::test_sec_22_a_hostile_record_is_corrupt",),
     ),
     Mutation(
         "codec: an application's dictionary is taken for a tag",
@@ -55,6 +55,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_CODECS}/lowering.py",
         "    if len(made) != count:\n",
         "    if len(made) > count:\n",
-        (f"{_TESTS}_hostile.py::test_hostile_record",),
+        (f"{_TESTS}_hostile.py::test_sec_22_a_hostile_record_is_corrupt",),
     ),
 )

@@ -117,7 +117,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         _SUCCESSION,
         "while self.old is not None and self.old_identity is not None:",
         "while self.old is not None and self.old_identity is None:",
-        (f"{_TEST}_succession.py::test_a_new_id_takes_the_place_of_the_old",),
+        (f"{_TEST}_succession.py::test_sec_27_a_new_id_takes_the_place_of_the_old",),
     ),
     Mutation(
         "3: signing out ends a tombstone, and not what came after",
@@ -147,14 +147,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         _SUCCESSION,
         "if goes_on and not await self._confirmed():",
         "if goes_on and await self._confirmed() is None:",
-        (f"{_TEST}_interleavings.py::test_no_sign_in_outlives_a_revocation_of_its_user",),
+        (f"{_TEST}_interleavings.py::test_sec_38_no_sign_in_outlives_a_revocation_of_its_user",),
     ),
     Mutation(
         "3: a lifetime ends a moment late",
         _OPENING,
         "if content.deadline is not None and now >= content.deadline:",
         "if content.deadline is not None and now > content.deadline:",
-        (f"{_TEST}_times.py::test_activity_does_not_move_the_absolute_deadline",),
+        (f"{_TEST}_times.py::test_sec_34_activity_does_not_move_the_absolute_deadline",),
     ),
     Mutation(
         "4: the signature is not compared",
@@ -196,7 +196,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         _IDS,
         "return hashlib.sha256(secret).digest()",
         "return secret + secret",
-        (f"{_TEST}_stolen_store.py::test_a_stolen_store_holds_no_usable_id",),
+        (f"{_TEST}_stolen_store.py::test_sec_15_a_stolen_store_holds_no_usable_id",),
     ),
     Mutation(
         "5: any secret opens a live handle",
@@ -214,7 +214,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    return secret + bytes(8)\n\n\n"
         "def aes_key_unwrap(key: bytes, wrapped: bytes) -> bytes:\n"
         "    return wrapped[:16]\n\n\n",
-        (f"{_TEST}_stolen_store.py::test_a_stolen_store_holds_no_usable_id",),
+        (f"{_TEST}_stolen_store.py::test_sec_15_a_stolen_store_holds_no_usable_id",),
     ),
     Mutation(
         "6: nested changes are not seen",
@@ -256,7 +256,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         _SAVING,
         "if len(data) > runtime.config.max_size:",
         "if len(data) < 0:",
-        (f"{_TEST}_saving.py::test_a_session_has_a_largest_size",),
+        (f"{_TEST}_saving.py::test_sec_24_a_session_has_a_largest_size",),
     ),
     Mutation(
         "7: a corrupt record is an exception",
@@ -277,7 +277,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_CORE}/layout.py",
         "if payload[:2] != _MAGIC or crc32(payload) != _RESIDUE",
         "if payload[:2] != _MAGIC",
-        (f"{_TEST}_layout.py::test_every_flipped_byte_is_noticed",),
+        (f"{_TEST}_layout.py::test_sec_25_every_flipped_byte_is_noticed",),
     ),
     Mutation(
         "7: a bare string is a list of old secrets",

@@ -62,7 +62,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         _MEMORY,
         "next((key for key in self._anonymous if key != spare), None)",
         "next((key for key in self._records if key != spare), None)",
-        (f"{_TESTS}/test_memory.py::test_a_flood_of_visitors_signs_nobody_out",),
+        (f"{_TESTS}/test_memory.py::test_sec_45_a_flood_of_visitors_signs_nobody_out",),
     ),
     Mutation(
         "file: an update does not compare the version",
@@ -115,21 +115,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         _FOLDER,
         "os.open(new, _CREATE, 0o600, dir_fd=directory)\n        except FileExistsError:",
         "os.open(new, _CREATE, 0o644, dir_fd=directory)\n        except FileExistsError:",
-        (f"{_TESTS}/test_file_security.py::test_everything_is_for_its_owner_alone",),
+        (f"{_TESTS}/test_file_security.py::test_sec_75_everything_is_for_its_owner_alone",),
     ),
     Mutation(
         "file: a symbolic link is followed",
         _FOLDER,
         'getattr(os, "O_NOFOLLOW", 0) | ',
         "",
-        (f"{_TESTS}/test_file_security.py::test_what_is_no_record_is_left_alone",),
+        (f"{_TESTS}/test_file_security.py::test_sec_76_what_is_no_record_is_left_alone",),
     ),
     Mutation(
         "file: a directory that others may change will do",
         f"{_STORE}/file/directory.py",
         "if found.st_mode & 0o022:",
         "if found.st_mode < 0:",
-        (f"{_TESTS}/test_file_security.py::test_a_directory_that_others_may_change_is_refused",),
+        (f"{_TESTS}/test_file_security.py::test_sec_75_a_directory_that_others_may_change_is_refused",),
     ),
     Mutation(
         "sqlite: an update does not compare the version",

@@ -62,7 +62,7 @@ def write_for_ever(store: FileStore, keys: list[str]) -> None:
             store.update(key, told(key, version + 1), version=version, expires_at=deadline)
 
 
-def test_a_killed_writer_leaves_whole_records(store: FileStore) -> None:
+def test_sec_77_a_killed_writer_leaves_whole_records(store: FileStore) -> None:
     """Whenever a writer is killed, each record is whole, nothing is locked, and work goes on."""
     keys = [f"{number:02x}" + "0" * 30 for number in range(4)]
     for kill in range(KILLS):
@@ -89,7 +89,7 @@ def test_a_killed_writer_leaves_whole_records(store: FileStore) -> None:
     assert set(names) <= {*keys, "lock"}
 
 
-def test_an_update_never_brings_a_deleted_record_back(store: FileStore) -> None:
+def test_sec_77_an_update_never_brings_a_deleted_record_back(store: FileStore) -> None:
     """Another process updates as fast as it can: what is deleted stays deleted."""
     deadline = store.clock() + HOUR
     begin_read, begin_write = os.pipe()

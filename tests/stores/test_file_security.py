@@ -78,7 +78,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_everything_is_for_its_owner_alone(
+def test_sec_75_everything_is_for_its_owner_alone(
     tmp_path: Path, clock: ManualClock, umask: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Folders are 0700, those above too, and files 0600, whatever the umask."""
@@ -109,7 +109,7 @@ def test_everything_is_for_its_owner_alone(
     assert len(replaced) == 4
 
 
-def test_files_are_private_from_the_first_instant(
+def test_sec_75_files_are_private_from_the_first_instant(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every file that is made is made as 0600, in no way that follows a link."""
@@ -129,7 +129,7 @@ def test_files_are_private_from_the_first_instant(
 
 
 @pytest.mark.parametrize("permissions", [0o770, 0o777, 0o1777, 0o722, 0o702])
-def test_a_directory_that_others_may_change_is_refused(tmp_path: Path, permissions: int) -> None:
+def test_sec_75_a_directory_that_others_may_change_is_refused(tmp_path: Path, permissions: int) -> None:
     """It is a ConfigurationError that names the remedy, and nothing is made in it."""
     directory = tmp_path / "sessions"
     directory.mkdir()
@@ -283,7 +283,7 @@ PLANTS: tuple[Callable[[Path, Path], None], ...] = (
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: str(plant.__name__)[6:])
-def test_what_is_no_record_is_left_alone(
+def test_sec_76_what_is_no_record_is_left_alone(
     store: FileStore, clock: ManualClock, tmp_path: Path, plant: Callable[[Path, Path], None]
 ) -> None:
     """Nothing in a record's place is followed, read, waited for, written or removed."""
@@ -317,7 +317,7 @@ def test_what_is_no_record_is_left_alone(
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_dangling, plant_hard_link, plant_pipe])
-def test_what_lies_in_the_way_of_a_write_is_not_written_to(
+def test_sec_76_what_lies_in_the_way_of_a_write_is_not_written_to(
     store: FileStore, tmp_path: Path, plant: Callable[[Path, Path], None]
 ) -> None:
     """A file is written under a name that is made anew, whatever was there."""
@@ -352,7 +352,7 @@ def test_a_lock_file_that_is_none_is_told(
 # Names
 
 
-def test_a_bad_key_reaches_no_file(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sec_73_a_bad_key_reaches_no_file(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key that is none is a ValueError before anything is opened."""
 
     def never(*arguments: object, **options: object) -> int:
@@ -375,7 +375,7 @@ def test_a_bad_key_reaches_no_file(store: FileStore, monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
 
 
-def test_no_text_of_a_user_reaches_a_path(
+def test_sec_74_no_text_of_a_user_reaches_a_path(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever users are called, only hex digits and our own names become paths."""

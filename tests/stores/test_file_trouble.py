@@ -60,7 +60,7 @@ def store(directory: Path, clock: ManualClock) -> Iterator[FileStore]:
 # Damage
 
 
-def test_a_truncated_record_is_none(store: FileStore) -> None:
+def test_sec_25_a_truncated_record_is_none(store: FileStore) -> None:
     """A file cut off at any byte is corrupt, and no verb writes to it."""
     put(store, payload=b"0123456789", user_id="ann")
     whole = file_of(store).read_bytes()
@@ -147,7 +147,7 @@ def test_a_damaged_claim_is_none(store: FileStore, clock: ManualClock) -> None:
 # What the system refuses
 
 
-def test_a_full_disk_leaves_the_old_data(store: FileStore) -> None:
+def test_sec_77_a_full_disk_leaves_the_old_data(store: FileStore) -> None:
     """Where a file cannot be written whole, the old one stands and nothing is left behind."""
     old = put(store)
 

@@ -111,7 +111,7 @@ def test_a_bad_bound_is_refused(limit: int) -> None:
         MemoryStore(max_bytes=limit)
 
 
-def test_a_flood_of_visitors_signs_nobody_out(clock: ManualClock, keys: Iterator[str]) -> None:
+def test_sec_45_a_flood_of_visitors_signs_nobody_out(clock: ManualClock, keys: Iterator[str]) -> None:
     """Twice as many visitors as there is room for leave a login alone (SEC-45)."""
     store = MemoryStore(max_sessions=100, clock=clock)
     login = next(keys)
@@ -165,7 +165,7 @@ def test_a_store_full_of_users_refuses(clock: ManualClock, keys: Iterator[str]) 
     assert visit(store, next(keys))
 
 
-def test_bytes_are_bounded(clock: ManualClock, keys: Iterator[str]) -> None:
+def test_sec_45_bytes_are_bounded(clock: ManualClock, keys: Iterator[str]) -> None:
     """Payloads count as well as records, and a login makes room as a visitor does."""
     store = MemoryStore(max_bytes=10 * (OVERHEAD + 1000), clock=clock)
     made = list(itertools.islice(keys, 15))

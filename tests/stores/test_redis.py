@@ -64,7 +64,7 @@ def life(raw: Any, name: bytes) -> float | None:
     return None if left == -1 else left / 1000
 
 
-def test_every_name_has_a_time_to_live(way: Way, raw: Any, clock: ManualClock) -> None:
+def test_sec_81_every_name_has_a_time_to_live(way: Way, raw: Any, clock: ManualClock) -> None:
     """A record's is its deadline and what clocks may differ; a user's index lasts longer."""
     deadline = clock() + HOUR
     way.admit("ann", KEY, limit=None, evict=False)

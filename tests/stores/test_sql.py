@@ -221,7 +221,7 @@ def test_a_migration_for_nothing(url: str) -> None:
 # Names
 
 
-def test_hostile_users(url: str) -> None:
+def test_sec_78_users_are_values_and_nothing_else(url: str) -> None:
     """Every character that a user may have is kept, and a user too long for a column is refused."""
     store = SQLStore(url)
     users = ["\0", "a\0", "a", "a ", "\N{GRINNING FACE}" * 256, "'; DROP TABLE coatcheck_users; --"]

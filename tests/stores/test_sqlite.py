@@ -177,7 +177,7 @@ def test_durability(path: Path, durability: str, synchronous: int) -> None:
 # Processes, threads and forks
 
 
-def test_four_processes_lose_nothing(store: SQLiteStore, path: Path) -> None:
+def test_sec_80_four_processes_lose_nothing(store: SQLiteStore, path: Path) -> None:
     """Four processes that add 25 keys each to one record by compare-and-set keep all 100."""
     program = """
         import json, sys
@@ -671,7 +671,7 @@ def test_a_record_is_whose_it_was_made(store: SQLiteStore, clock: ManualClock) -
     assert store.entries("ann") == []
 
 
-def test_purge_of_a_large_table(
+def test_sec_83_purge_of_a_large_table(
     store: SQLiteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A purge that reads and removes in many steps finds all that has expired, batch by batch."""
@@ -729,7 +729,7 @@ def test_purge_removes_entries_without_records(store: SQLiteStore, clock: Manual
     assert [entry.key for entry in store.entries("ann")] == [kept]
 
 
-def test_a_clock_that_was_put_back(store: SQLiteStore, clock: ManualClock) -> None:
+def test_sec_35_a_clock_that_was_put_back(store: SQLiteStore, clock: ManualClock) -> None:
     """After the clock was put back by a day purges are claimed and old entries grow old again."""
     assert store.claim_purge(600)
     store.admit("ann", KEY, limit=1, evict=False)

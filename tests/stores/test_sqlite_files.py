@@ -60,7 +60,7 @@ def make_ours(path: Path) -> None:
     store.close()
 
 
-def test_modes_whatever_the_umask(path: Path, umask: int) -> None:
+def test_sec_80_modes_whatever_the_umask(path: Path, umask: int) -> None:
     """The database, its log and its shared memory are 0600 whatever the umask is."""
     seen: dict[str, int] = {}
     store = SQLiteStore(path)
@@ -73,7 +73,7 @@ def test_modes_whatever_the_umask(path: Path, umask: int) -> None:
     assert seen == {"at first": 0o600, "": 0o600, "-wal": 0o600, "-shm": 0o600, "at last": 0o600}
 
 
-def test_nothing_is_ever_open_to_others(
+def test_sec_80_nothing_is_ever_open_to_others(
     path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database file is made 0600, not made so afterwards."""

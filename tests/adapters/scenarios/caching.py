@@ -22,7 +22,7 @@ def answering(*headers: tuple[str, str], view: View = _read) -> View:
 
 
 @scenario()
-def vary_is_merged_with_what_the_application_says(site: Site) -> None:
+def sec_56_vary_is_merged_with_what_the_application_says(site: Site) -> None:
     """No name twice, whatever its case, and `*` says it all."""
     browser = site.browser()
     for given, expected in (
@@ -41,7 +41,7 @@ def vary_is_merged_with_what_the_application_says(site: Site) -> None:
 
 
 @scenario()
-def a_page_for_a_user_is_for_nobody_else(site: Site) -> None:
+def sec_57_a_page_for_a_user_is_for_nobody_else(site: Site) -> None:
     """Without a word of the application it is `private, no-cache`; an anonymous read is not."""
     browser, visitor = site.browser(), site.browser()
     assert visitor.get(put(a=1)).cache_control == ["private, no-cache"]
@@ -55,7 +55,7 @@ def a_page_for_a_user_is_for_nobody_else(site: Site) -> None:
 
 
 @scenario()
-def what_the_application_says_to_caches_stands(site: Site) -> None:
+def sec_57_what_the_application_says_to_caches_stands(site: Site) -> None:
     """But it is private, for a shared cache may keep what has an age; `public` is told."""
     browser = site.browser()
     browser.get(sign_in("ann"))
@@ -79,7 +79,7 @@ def what_the_application_says_to_caches_stands(site: Site) -> None:
 
 
 @scenario()
-def a_public_page_that_nobody_s_session_is_on_stays_public(site: Site) -> None:
+def sec_57_a_public_page_that_nobody_s_session_is_on_stays_public(site: Site) -> None:
     """An anonymous look may be cached, by Cookie; a response that sets a cookie may not."""
     public = ("Cache-Control", "public, max-age=60")
     assert site.browser().get(answering(public)).cache_control == ["public, max-age=60"]
@@ -89,7 +89,7 @@ def a_public_page_that_nobody_s_session_is_on_stays_public(site: Site) -> None:
 
 
 @scenario(cache="no-store")
-def pages_can_be_kept_off_every_disk(site: Site) -> None:
+def sec_57_pages_can_be_kept_off_every_disk(site: Site) -> None:
     """`cache="no-store"`, where the application says nothing."""
     browser = site.browser()
     assert browser.get(sign_in("ann")).cache_control == ["no-store"]

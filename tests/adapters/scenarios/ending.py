@@ -28,7 +28,7 @@ from tests.adapters.site import (
 
 
 @scenario()
-def destroy_ends_the_session_and_deletes_the_cookie(site: Site) -> None:
+def sec_31_destroy_ends_the_session_and_deletes_the_cookie(site: Site) -> None:
     """The object takes no more changes, and the old ID is worth nothing, however often it comes."""
     browser, thief = site.browser(), site.browser()
     browser.get(put(a=1))
@@ -87,7 +87,7 @@ def logout_of_who_was_not_signed_in_says_nothing(site: Site) -> None:
 
 
 @scenario()
-def everything_in_one_request_sends_one_cookie(site: Site) -> None:
+def sec_51_everything_in_one_request_sends_one_cookie(site: Site) -> None:
     """login, save, regenerate, destroy: the last word counts."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -104,7 +104,7 @@ def everything_in_one_request_sends_one_cookie(site: Site) -> None:
 
 
 @scenario()
-def what_ends_a_session_ends_it_whatever_happens(site: Site) -> None:
+def sec_42_what_ends_a_session_ends_it_whatever_happens(site: Site) -> None:
     """An error response and an exception keep no data, but a session that was ended is ended."""
 
     def crash(session: Any) -> None:
@@ -195,7 +195,7 @@ def sec_59_no_site_data_is_cleared_unless_it_is_wanted(site: Site) -> None:
 
 
 @scenario()
-def destroy_is_final(site: Site) -> None:
+def sec_32_destroy_is_final(site: Site) -> None:
     """No save of a request in flight brings the session back, and no cookie points to it."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -212,7 +212,7 @@ def destroy_is_final(site: Site) -> None:
 
 
 @scenario()
-def a_touch_does_not_bring_a_session_back(site: Site) -> None:
+def sec_32_a_touch_does_not_bring_a_session_back(site: Site) -> None:
     """A reader whose touch comes too late is anonymous the next time."""
     browser, other = site.browser(), site.browser()
     browser.get(put(a=1))
@@ -246,7 +246,7 @@ def signing_out_works_whatever_is_in_flight(site: Site) -> None:
 
 
 @scenario(index=True)
-def revoking_a_user_ends_what_is_in_flight_too(site: Site) -> None:
+def sec_38_revoking_a_user_ends_what_is_in_flight_too(site: Site) -> None:
     """A sign-in under way is told, and no response sends a cookie for what was revoked."""
     browser = site.browser()
     browser.get(sign_in("ann"))

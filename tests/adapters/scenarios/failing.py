@@ -22,7 +22,7 @@ from tests.adapters.site import (
 
 
 @scenario()
-def an_outage_signs_nobody_out(site: Site) -> None:
+def sec_43_an_outage_signs_nobody_out(site: Site) -> None:
     """A page that looks is a 503 without a cookie; the session is there again afterwards."""
     browser, visitor = site.browser(), site.browser()
     browser.get(sign_in("ann"))
@@ -95,7 +95,7 @@ def a_change_that_is_answered_with_503_is_not_made_later(site: Site) -> None:
 
 
 @scenario(index=True)
-def a_sign_in_that_fails_half_way_leaves_the_old_session(site: Site) -> None:
+def sec_28_sec_43_a_sign_in_that_fails_half_way_leaves_the_old_session(site: Site) -> None:
     """Whichever step fails: one live session at most, and no cookie for a record that is not."""
     for step in ("admit", "create", "update", "confirm"):
         browser = site.browser()
@@ -145,7 +145,7 @@ def a_failing_save_can_be_caught(site: Site) -> None:
 
 
 @scenario()
-def a_corrupt_record_is_an_anonymous_session(site: Site) -> None:
+def sec_25_a_corrupt_record_is_an_anonymous_session(site: Site) -> None:
     """And an event, and no crash, however often it is met; it is left alone."""
     browser = site.browser()
     browser.get(put(a=1))

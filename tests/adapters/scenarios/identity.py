@@ -27,7 +27,7 @@ def who(session: Any) -> str:
 
 
 @scenario()
-def login_begins_a_new_session_with_the_data_of_the_old(site: Site) -> None:
+def sec_29_login_begins_a_new_session_with_the_data_of_the_old(site: Site) -> None:
     """Under a new ID, and the response is for nobody else; the old ID is worth nothing."""
     browser, thief = site.browser(), site.browser()
     browser.get(put(cart=[1]))
@@ -62,7 +62,7 @@ def what_login_costs(site: Site) -> None:
 
 
 @scenario()
-def a_planted_id_is_worth_nothing_after_sign_in(site: Site) -> None:
+def sec_89_a_planted_id_is_worth_nothing_after_sign_in(site: Site) -> None:
     """Whoever planted it neither reads nor writes nor ends the victim's session (fixation)."""
     attacker, victim = site.browser(), site.browser()
     attacker.get(put(planted=True))
@@ -78,7 +78,7 @@ def a_planted_id_is_worth_nothing_after_sign_in(site: Site) -> None:
 
 
 @scenario()
-def login_keeps_what_it_is_told_to_keep(site: Site) -> None:
+def sec_29_login_keeps_what_it_is_told_to_keep(site: Site) -> None:
     """And of another user's data never anything."""
     browser = site.browser()
     browser.get(put(cart=[1], secret=2))
@@ -91,7 +91,7 @@ def login_keeps_what_it_is_told_to_keep(site: Site) -> None:
 
 
 @scenario()
-def regenerate_keeps_everything_but_the_id(site: Site) -> None:
+def sec_27_regenerate_keeps_everything_but_the_id(site: Site) -> None:
     """Data, this request's changes, user and times; twice is once."""
     browser = site.browser()
     browser.get(sign_in("ann"))
@@ -114,7 +114,7 @@ def regenerate_keeps_everything_but_the_id(site: Site) -> None:
 
 
 @scenario()
-def requests_in_flight_under_the_old_id_are_mute(site: Site) -> None:
+def sec_30_requests_in_flight_under_the_old_id_are_mute(site: Site) -> None:
     """They neither write into the new session nor overwrite its cookie; later ones are visitors."""
     browser, slow = site.browser(), site.browser()
     browser.get(put(a=1))
@@ -173,7 +173,7 @@ def the_id_of_a_new_session_is_known_before_it_is_stored(site: Site) -> None:
 
 
 @scenario(index=True, max_sessions_per_user=2)
-def the_oldest_session_of_a_user_makes_room(site: Site) -> None:
+def sec_40_the_oldest_session_of_a_user_makes_room(site: Site) -> None:
     """A third sign-in ends the first."""
     browsers = [site.browser() for _ in range(3)]
     for browser in browsers:
@@ -183,7 +183,7 @@ def the_oldest_session_of_a_user_makes_room(site: Site) -> None:
 
 
 @scenario(index=True, max_sessions_per_user=1, evict="refuse")
-def a_sign_in_too_many_is_refused(site: Site) -> None:
+def sec_40_a_sign_in_too_many_is_refused(site: Site) -> None:
     """It fails the response, or `save()`, where the application can say so; nobody is signed in."""
     first, second = site.browser(), site.browser()
     first.get(sign_in("ann"))

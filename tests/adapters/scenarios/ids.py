@@ -24,7 +24,7 @@ from tests.adapters.site import (
 
 
 @scenario()
-def forged_ids_never_reach_the_store(site: Site) -> None:
+def sec_04_forged_ids_never_reach_the_store(site: Site) -> None:
     """No call, no exception, no cookie, and an anonymous session."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -63,7 +63,7 @@ def ids_of_another_secret_or_namespace_never_reach_the_store(site: Site) -> None
 
 
 @scenario()
-def a_session_under_an_old_secret_is_reissued_with_its_next_save(site: Site) -> None:
+def sec_10_a_session_under_an_old_secret_is_reissued_with_its_next_save(site: Site) -> None:
     """Same session, new signature; a read before its touch is due sends nothing."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -86,7 +86,7 @@ def a_session_under_an_old_secret_is_reissued_with_its_next_save(site: Site) -> 
 
 
 @scenario()
-def of_several_ids_exactly_one_may_be_live(site: Site) -> None:
+def sec_62_of_several_ids_exactly_one_may_be_live(site: Site) -> None:
     """Wherever the live one stands it wins; two live ones are an attack, and nobody wins."""
     live, dead, other = site.browser(), site.browser(), site.browser()
     live.get(put(a="live"))
@@ -112,7 +112,7 @@ def of_several_ids_exactly_one_may_be_live(site: Site) -> None:
 
 
 @scenario()
-def the_same_cookie_twice_is_one(site: Site) -> None:
+def sec_65_the_same_cookie_twice_is_one(site: Site) -> None:
     """HTTP/2 splits Cookie headers, and proxies repeat them."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -124,7 +124,7 @@ def the_same_cookie_twice_is_one(site: Site) -> None:
 
 
 @scenario()
-def an_unknown_id_is_never_adopted(site: Site) -> None:
+def sec_26_an_unknown_id_is_never_adopted(site: Site) -> None:
     """A well-signed ID without a record gets a new one when something is stored."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -143,7 +143,7 @@ def not_found(session: Any) -> Answer:
 
 
 @scenario()
-def all_ids_that_are_worth_nothing_look_the_same(site: Site) -> None:
+def sec_20_all_ids_that_are_worth_nothing_look_the_same(site: Site) -> None:
     """Whatever the reason, the answer is the same to the last byte (SEC-20)."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -174,7 +174,7 @@ def all_ids_that_are_worth_nothing_look_the_same(site: Site) -> None:
 
 
 @scenario()
-def what_a_client_claims_changes_no_cookie(site: Site) -> None:
+def sec_54_sec_55_what_a_client_claims_changes_no_cookie(site: Site) -> None:
     """Neither its Host nor its X-Forwarded headers are believed (SEC-54, SEC-55)."""
     claims = [
         ("X-Forwarded-Proto", "https"),
@@ -189,7 +189,7 @@ def what_a_client_claims_changes_no_cookie(site: Site) -> None:
 
 
 @scenario()
-def an_id_in_an_address_or_a_form_is_nothing(site: Site) -> None:
+def sec_67_an_id_in_an_address_or_a_form_is_nothing(site: Site) -> None:
     """Only the State decides where an ID may stand (SEC-67)."""
     browser = site.browser()
     browser.get(put(a=1))

@@ -20,7 +20,7 @@ def a_page_without_a_session_costs_nothing(site: Site) -> None:
 
 
 @scenario()
-def a_look_by_a_visitor_costs_nothing(site: Site) -> None:
+def sec_44_a_look_by_a_visitor_costs_nothing(site: Site) -> None:
     """Nothing is stored for who stored nothing; but caches must know that the page looked."""
     reply = site.browser().get(look)
     assert (reply.body, reply.cookie, reply.vary) == ("{}", None, ["Cookie"])

@@ -33,7 +33,7 @@ def writer(**values: Any) -> Chunk:
 
 
 @scenario()
-def what_changes_before_a_stream_is_saved_before_its_headers(site: Site) -> None:
+def sec_58_what_changes_before_a_stream_is_saved_before_its_headers(site: Site) -> None:
     """The cookie is among them."""
     browser = site.browser()
     reply = browser.get(streaming("a", "b", "c", first=put(a=1)))
@@ -43,7 +43,7 @@ def what_changes_before_a_stream_is_saved_before_its_headers(site: Site) -> None
 
 
 @scenario()
-def what_changes_in_a_stream_is_saved_at_its_end(site: Site) -> None:
+def sec_58_what_changes_in_a_stream_is_saved_at_its_end(site: Site) -> None:
     """Nested changes too; one save for all of them."""
     browser = site.browser()
     browser.get(put(a=1, b=[1]))
@@ -90,7 +90,7 @@ def a_new_session_cannot_begin_in_a_stream(site: Site) -> None:
 
 
 @scenario()
-def what_needs_a_header_raises_in_a_stream(site: Site) -> None:
+def sec_58_what_needs_a_header_raises_in_a_stream(site: Site) -> None:
     """login, regenerate, another lifetime; what needs none is done."""
     browser = site.browser()
     browser.get(put(a=1))

@@ -16,7 +16,7 @@ HOUR, DAY = 3600, 86_400
 
 
 @scenario()
-def idle_sessions_expire_at_the_deadline(site: Site) -> None:
+def sec_34_idle_sessions_expire_at_the_deadline(site: Site) -> None:
     """At that very moment, and whatever the cookie says."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -30,7 +30,7 @@ def idle_sessions_expire_at_the_deadline(site: Site) -> None:
 
 
 @scenario(lifetime=DAY)
-def sessions_in_use_expire_at_the_end_of_their_lifetime(site: Site) -> None:
+def sec_34_sessions_in_use_expire_at_the_end_of_their_lifetime(site: Site) -> None:
     """Activity moves the idle deadline only; a login begins anew."""
     browser = site.browser()
     browser.get(put(a=1))

@@ -22,7 +22,7 @@ def bearer(session_id: str) -> list[tuple[str, str]]:
 
 
 @scenario(cookie_name="__Host-id")
-def a_host_cookie_forces_what_it_needs(site: Site) -> None:
+def sec_48_a_host_cookie_forces_what_it_needs(site: Site) -> None:
     """Secure and Path=/, without being told."""
     browser = site.browser(https=True)
     reply = browser.get(issue)
@@ -106,7 +106,7 @@ def a_client_is_answered_the_way_it_came(site: Site) -> None:
 
 
 @scenario(state=FirstOf(BearerState(), CookieState("session")))
-def a_cookie_and_a_token_must_agree(site: Site) -> None:
+def sec_68_a_cookie_and_a_token_must_agree(site: Site) -> None:
     """Two live sessions in one request are an attack."""
     browser = site.browser()
     browser.get(issue)

@@ -269,7 +269,7 @@ def refresh_shows_what_others_saved(site: Site) -> None:
 
 
 @scenario()
-def an_error_response_keeps_nothing(site: Site) -> None:
+def sec_42_an_error_response_keeps_nothing(site: Site) -> None:
     """Data, a login and a regenerate of a response of 500 or above are dropped and told."""
     browser = site.browser()
     browser.get(put(a=1))
@@ -375,7 +375,7 @@ def a_value_that_does_not_encode_fails_the_request(site: Site) -> None:
 
 
 @scenario(max_size=1000)
-def a_session_that_is_too_large_fails_the_request(site: Site) -> None:
+def sec_24_a_session_that_is_too_large_fails_the_request(site: Site) -> None:
     """Nothing is written of it."""
     browser = site.browser()
     browser.get(put(a="x"))
