@@ -5,6 +5,9 @@ from coatcheck.codecs import Codec as Codec
 from coatcheck.codecs import CustomType as CustomType
 from coatcheck.codecs import JSONCodec as JSONCodec
 from coatcheck.config import SessionConfig as SessionConfig
+from coatcheck.copying import Copied as Copied
+from coatcheck.copying import copy_sessions as copy_sessions
+from coatcheck.copying import copy_sessions_async as copy_sessions_async
 from coatcheck.errors import CoatcheckError as CoatcheckError
 from coatcheck.errors import ConfigurationError as ConfigurationError
 from coatcheck.errors import CorruptRecord as CorruptRecord
