@@ -138,7 +138,9 @@ def test_one_cookie_one_key_one_record(everywhere: Everywhere, elsewhere: Elsewh
     assert elsewhere("blocking", "list", "ann") == []
 
 
-def test_sec_38_all_sessions_of_a_user_end_at_once(everywhere: Everywhere, elsewhere: Elsewhere) -> None:
+def test_sec_38_all_sessions_of_a_user_end_at_once(
+    everywhere: Everywhere, elsewhere: Elsewhere
+) -> None:
     """Wherever they were begun; another user's go on."""
     cookies: dict[str, str | None] = {}
     for door in everywhere.doors:

@@ -63,7 +63,9 @@ def flask_app(store: Any) -> flask.Flask:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("door", ["wsgi", "flask"])
-def test_sec_46_threads_never_see_each_others_sessions(door: str, kind: str, tmp_path: Path) -> None:
+def test_sec_46_threads_never_see_each_others_sessions(
+    door: str, kind: str, tmp_path: Path
+) -> None:
     """Each with a client of its own."""
     store: Any = make_store(kind, tmp_path, system_clock)
     app: Any = WSGIMiddleware(wsgi_app, secret=SECRET, store=store)

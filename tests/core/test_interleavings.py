@@ -123,7 +123,9 @@ def test_sec_28_a_crash_leaves_the_old_session_or_none(start: Start, operation: 
 
 @pytest.mark.parametrize("clients", [(0, 0), (0, 1)], ids=["double-click", "two-devices"])
 @pytest.mark.parametrize("limit", [1, 2])
-def test_sec_40_sign_ins_at_once_stay_within_the_limit(limit: int, clients: tuple[int, int]) -> None:
+def test_sec_40_sign_ins_at_once_stay_within_the_limit(
+    limit: int, clients: tuple[int, int]
+) -> None:
     """Sign-ins at once keep to the limit, as does one after them, and each client has its own."""
     world = World(ANONYMOUS, limit=limit, clients=3)
     later = login("A", client=2)

@@ -193,7 +193,9 @@ def test_a_touch_that_fails_proves_nothing(clock: ManualClock, browser: Browser)
 # Lifetime
 
 
-def test_sec_34_activity_does_not_move_the_absolute_deadline(clock: ManualClock, browser: Browser) -> None:
+def test_sec_34_activity_does_not_move_the_absolute_deadline(
+    clock: ManualClock, browser: Browser
+) -> None:
     """A session in constant use ends when its lifetime does."""
     harness = Harness(time=clock, lifetime=7200)
     browser = Browser(harness)
@@ -329,7 +331,9 @@ def test_set_expiry_refines_a_remembered_sign_in(clock: ManualClock, browser: Br
 # A clock that was wrong
 
 
-def test_sec_35_a_creation_in_the_future_counts_as_now(clock: ManualClock, browser: Browser) -> None:
+def test_sec_35_a_creation_in_the_future_counts_as_now(
+    clock: ManualClock, browser: Browser
+) -> None:
     """Where somebody puts the clock back, no session lives longer than from then on."""
     browser.visit(sign_in("ann"))
     browser.visit(lambda session: session.set_expiry(idle=None, lifetime=1000))

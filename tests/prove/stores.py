@@ -129,7 +129,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_STORE}/file/directory.py",
         "if found.st_mode & 0o022:",
         "if found.st_mode < 0:",
-        (f"{_TESTS}/test_file_security.py::test_sec_75_a_directory_that_others_may_change_is_refused",),
+        (
+            f"{_TESTS}/test_file_security.py::test_sec_75_a_directory_that_others_may_change_is_refused",
+        ),
     ),
     Mutation(
         "sqlite: an update does not compare the version",

@@ -129,7 +129,9 @@ def test_sec_75_files_are_private_from_the_first_instant(
 
 
 @pytest.mark.parametrize("permissions", [0o770, 0o777, 0o1777, 0o722, 0o702])
-def test_sec_75_a_directory_that_others_may_change_is_refused(tmp_path: Path, permissions: int) -> None:
+def test_sec_75_a_directory_that_others_may_change_is_refused(
+    tmp_path: Path, permissions: int
+) -> None:
     """It is a ConfigurationError that names the remedy, and nothing is made in it."""
     directory = tmp_path / "sessions"
     directory.mkdir()
@@ -352,7 +354,9 @@ def test_a_lock_file_that_is_none_is_told(
 # Names
 
 
-def test_sec_73_a_bad_key_reaches_no_file(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sec_73_a_bad_key_reaches_no_file(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A key that is none is a ValueError before anything is opened."""
 
     def never(*arguments: object, **options: object) -> int:
