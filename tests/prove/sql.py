@@ -57,6 +57,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_OF_POSTGRESQL}::test_56_an_admission_inside_an_admission",),
     ),
     Mutation(
+        "sql: a purge takes the row of a user who came back",
+        _STATEMENTS,
+        ', u.epoch == _given("e")),\n',
+        "),\n",
+        (f"{_OF_SQL}::test_a_purge_spares_a_user_who_came_back[postgresql]",),
+    ),
+    Mutation(
         "sql: a deadlock is an error",
         _ERRORS,
         '"40P01": Meaning.AGAIN',

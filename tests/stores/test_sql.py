@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.store.protocol import Admitted, Conflict, Gone, Stored, Updated
-from coatcheck.store.sql import AsyncSQLStore, SQLStore
+from coatcheck.store.sql import AsyncSQLStore, SQLStore, upkeep
+from coatcheck.store.sql.work import Work
 from coatcheck.testing import ManualClock
 from tests.servers import mariadb, postgresql
 
@@ -272,6 +274,37 @@ def test_purge_forgets_users_and_abandoned_entries(
         connection.invalidate()
     assert count == 2
     store.close()
+
+
+def test_a_purge_spares_a_user_who_came_back(url: str, clock: ManualClock) -> None:
+    """A user's row that another purge removed, and a sign-in made anew, is not taken for the old.
+
+    Both rows count to one; without the row no revocation would find the session.
+    """
+    store, late = SQLStore(url, clock=clock), SQLStore(url, clock=clock)
+    _admit(store, "ann", KEY)
+    store.forget("ann", KEY)
+    epochs: list[int] = []
+
+    def another_comes_between(work: Work, now: float, namespace: str, after: bytes) -> object:
+        seen = work.rows(work.sql.idle, n=namespace, after=after, end=b"\xff")
+        assert len(seen) == 1
+        store.purge()
+        admitted = store.admit("ann", OTHER, limit=None, evict=False)
+        epochs.append(getattr(admitted, "epoch", 0))
+
+        def rows(statement: Any, **values: Any) -> Any:
+            return seen if statement is work.sql.idle else work.rows(statement, **values)
+
+        stale: Any = SimpleNamespace(sql=work.sql, rows=rows, each=work.each)
+        return upkeep.idle(stale, now, namespace, after)
+
+    late._database.run(another_comes_between, "coatcheck", b"")  # pyright: ignore[reportPrivateUsage]
+    assert store.confirm("ann", OTHER, epochs[0])
+    assert store.revoke("ann") == [OTHER]
+    assert not store.confirm("ann", OTHER, epochs[0])
+    store.close()
+    late.close()
 
 
 def test_payloads_are_not_in_errors(engine: Engine) -> None:

@@ -129,13 +129,15 @@ class Statements:
             c.admitted_at == _given("was"),
         )
         self.users_end = _nth(u.user_id, u.namespace == n, after)
-        self.idle = select(u.user_id, u.counter).where(
+        self.idle = select(u.user_id, u.counter, u.epoch).where(
             *(u.namespace == n, u.user_id > after, u.user_id <= end),
             ~select(c.key).where(c.namespace == u.namespace, c.user_id == u.user_id).exists(),
         )
-        # Whoever enters a session counts up first, so nobody has come while the counter stands.
+        # Whoever enters a session counts up first, so nobody has come while the counter stands. The
+        # epoch tells the row from one that was made anew, and may have come to the same count.
         self.part = tables.users.delete().where(
-            *(u.namespace == n, u.user_id == _given("u"), u.counter == _given("was")),
+            *(u.namespace == n, u.user_id == _given("u")),
+            *(u.counter == _given("was"), u.epoch == _given("e")),
         )
         self.claimed = select(names.purged_at).where(names.namespace == n)
         self.first_claim = tables.namespaces.insert().values(namespace=n, purged_at=_given("now"))

@@ -211,14 +211,10 @@ def confirm(work: Work, now: float, namespace: str, user_id: bytes, key: str, ep
 def revoke(
     work: Work, now: float, namespace: str, user_id: bytes, keep: Collection[str]
 ) -> Sequence[str]:
-    """Advance the user's epoch and return the keys.
-
-    A user who is not known has no sessions, and none that could be confirmed any more.
-    """
-    rows: Sequence[Any] = ()
+    """Advance the user's epoch, which shuts out whoever is about to admit, and return the keys."""
     work.begin()
-    if work.count(work.sql.advance, n=namespace, u=user_id):
-        rows = work.rows(work.sql.entries, n=namespace, u=user_id)
+    work.do(work.sql.advance, n=namespace, u=user_id)
+    rows = work.rows(work.sql.entries, n=namespace, u=user_id)
     work.commit()
     return [key for key, _admitted_at in rows if key not in keep]
 

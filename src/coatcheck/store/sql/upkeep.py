@@ -74,7 +74,10 @@ def idle(work: Work, now: float, namespace: str, after: bytes) -> bytes | None:
     page = work.rows(work.sql.users_end, n=namespace, after=after, size=PAGE)
     end = page[0][0] if page else _LAST
     rows = work.rows(work.sql.idle, n=namespace, after=after, end=end)
-    work.each(work.sql.part, [{"n": namespace, "u": user, "was": count} for user, count in rows])
+    work.each(
+        work.sql.part,
+        [{"n": namespace, "u": user, "was": count, "e": epoch} for user, count, epoch in rows],
+    )
     return end if page else None
 
 
