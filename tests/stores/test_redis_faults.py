@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from coatcheck.drivers import Blocking, pause
 from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.store.protocol import Gone, Stored, Updated
 from tests.servers import redis as servers
@@ -195,3 +200,54 @@ def test_what_others_have_put_there(way: Way, server: servers.Server) -> None:
     server.ask("SET", name, "short")
     assert way.delete(KEY) is None
     assert way.create() is True
+
+
+@pytest.mark.parametrize("way", ["url", "async-url"], indirect=True)
+def test_a_server_killed_under_load(way: Way, server: servers.Server) -> None:
+    """What was acknowledged is kept, nothing is counted twice, and everybody goes on."""
+    way.create(KEY, b"0")
+    stop = threading.Event()
+
+    async def count(store: Any) -> tuple[int, int]:
+        acknowledged = unknown = 0
+        while not stop.is_set():
+            try:
+                record = await store.get(KEY)
+                number = b"%d" % (int(record.payload) + 1)
+                sent = store.update(KEY, number, version=record.version, expires_at=NEVER)
+            except StoreError:
+                await pause(0.001)
+                continue
+            try:
+                acknowledged += isinstance(await sent, Updated)
+            except StoreError:
+                unknown += 1
+        return acknowledged, unknown
+
+    async def together() -> list[tuple[int, int]]:
+        return await asyncio.gather(*(count(way.store) for _ in range(4)))
+
+    def crash() -> None:
+        for _ in range(2):
+            time.sleep(0.15)
+            server.kill()
+            server.start()
+        time.sleep(0.15)
+        stop.set()
+
+    # The server is started in this thread, for it ends with the thread that has started it.
+    with ThreadPoolExecutor(6) as pool:
+        if way.runner is None:
+            counting = [pool.submit(asyncio.run, count(Blocking(way.store))) for _ in range(4)]
+            crash()
+            counts = [one.result() for one in counting]
+        else:
+            counting_all = pool.submit(way.runner.run, together())
+            crash()
+            counts = counting_all.result()
+    acknowledged = sum(one for one, _ in counts)
+    unknown = sum(one for _, one in counts)
+    record = way.get(KEY)
+    assert acknowledged > 5
+    assert acknowledged <= int(record.payload) <= acknowledged + unknown
+    assert record.version == int(record.payload) + 1
