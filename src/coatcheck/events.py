@@ -156,6 +156,15 @@ class PurgeFailed(Event):
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class TouchFailed(Event):
+    """Noting that a session is in use failed; it is tried again in the next touch interval."""
+
+    level: ClassVar[int] = logging.ERROR
+    handle: str
+    error: str
+
+
 OnEvent = Callable[[Event], None]
 
 

@@ -29,16 +29,17 @@ from secrets import randbelow
 from typing import Final
 
 from coatcheck.ending import end_record
-from coatcheck.errors import CoatcheckError, SessionEnded
+from coatcheck.errors import CoatcheckError, SessionEnded, StoreError
 from coatcheck.events import (
     ChangesDropped,
     PurgeFailed,
     SessionDestroyed,
+    TouchFailed,
 )
 from coatcheck.opening import find, meet
 from coatcheck.record import merge, restrict
 from coatcheck.runtime import Runtime
-from coatcheck.saving import save, touch
+from coatcheck.saving import NotTouched, handle_of, save, touch
 from coatcheck.succession import begin, replace
 from coatcheck.visit import Held, Phase, Visit
 
@@ -83,6 +84,9 @@ class Lifecycle:
             if visit.endings:
                 await self.end_now(visit)
             await self._next_step(visit, failed=failed and not self.runtime.config.save_on_error)
+        except NotTouched as error:
+            # No page fails for that which only reads: at worst its session ends an interval early.
+            self.runtime.emit(TouchFailed(handle_of(visit), str(error)))
         finally:
             if visit.drops:
                 self._tell(visit)
@@ -200,10 +204,17 @@ class Lifecycle:
         return visit.renew and self.runtime.clock() >= visit.touch_at
 
     async def keep_alive(self, visit: Visit) -> None:
-        """Touch the session; where that did not take, one `get` decides whether it still stands."""
-        if await touch(visit) or visit.identity is None or visit.held is None:
+        """Touch the session; where that did not take, one `get` decides whether it still stands.
+
+        A store that fails cuts no stream short and loses no message: it is tried again later.
+        """
+        try:
+            if await touch(visit) or visit.identity is None or visit.held is None:
+                return
+            met = await meet(self.runtime, visit.identity)
+        except StoreError as error:
+            self.runtime.emit(TouchFailed(handle_of(visit), str(error)))
             return
-        met = await meet(self.runtime, visit.identity)
         if isinstance(met, Held):
             visit.hold(met)
         else:

@@ -182,18 +182,16 @@ class Runtime:
             self.emit(RecordCorrupt(handle, str(error)))
             return None
 
-    def codec_of(self, record: Record) -> Codec:
-        """Return the codec that the record's data was written with; raises `CorruptRecord`."""
+    def codec_of(self, number: int) -> Codec:
+        """Return the codec that records name by that number; raises `CorruptRecord`."""
         try:
-            return self._codecs[record.codec]
+            return self._codecs[number]
         except KeyError:
-            raise CorruptRecord(
-                f"the data is in codec {record.codec}, which is not known"
-            ) from None
+            raise CorruptRecord(f"the data is in codec {number}, which is not known") from None
 
     def data_of(self, record: Record) -> bytes:
         """Return the record's data in this runtime's codec; raises `CorruptRecord`."""
-        codec = self.codec_of(record)
+        codec = self.codec_of(record.codec)
         return record.data if codec is self.codec else self.codec.encode(codec.decode(record.data))
 
     def same_sessions(self, other: Runtime) -> bool:

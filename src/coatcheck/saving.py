@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from coatcheck.cookies import MAX_AGE_LIMIT
-from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge
+from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge, StoreError
 from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
 from coatcheck.record import Merged, Record, Tombstone, merge
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
@@ -164,10 +164,15 @@ def _understand(visit: Visit, current: Stored) -> Held | None:
     return Held(current.version, current.expires_at, content)
 
 
+class NotTouched(StoreError):
+    """The store failed in a touch, so that nothing is lost that the application did."""
+
+
 async def touch(visit: Visit) -> bool:
     """Slide the deadline if an interval has passed; `False` where that was due and did not happen.
 
-    A touch that fails proves nothing: another request may just have written, and so slid it.
+    A touch that fails proves nothing: another request may just have written, and so slid it. The
+    next one is due an interval later. Raises `NotTouched`.
     """
     runtime, held = visit.runtime, visit.held
     now = runtime.clock()
@@ -176,8 +181,13 @@ async def touch(visit: Visit) -> bool:
     expires_at = held.record.slide(now)
     if held.record.ended(now) or expires_at is None:
         return False
-    if not await runtime.store.touch(handle_of(visit), version=held.version, expires_at=expires_at):
-        visit.touch_at = now + runtime.touch_interval(held.record.idle or inf)
+    handle = handle_of(visit)
+    visit.touch_at = now + runtime.touch_interval(held.record.idle or inf)
+    try:
+        slid = await runtime.store.touch(handle, version=held.version, expires_at=expires_at)
+    except StoreError as error:
+        raise NotTouched(str(error)) from error
+    if not slid:
         return False
     if visit.reissue or renews_cookie(held, now):
         visit.must_issue = True

@@ -92,6 +92,7 @@ class Visit:
         "candidates",
         "carried",
         "cleared",
+        "codec",
         "drops",
         "endings",
         "epoch",
@@ -140,8 +141,10 @@ class Visit:
         self.touch_at = inf
         self.seen_user: str | None = None
         # The application's view: `base` is the view as last saved, `view` the live objects. A view
-        # that is None was never decoded, and is unchanged, not empty.
+        # that is None was never decoded, and is unchanged, not empty. `codec` is the number of the
+        # one that `base` is in: that of the record as loaded, which a newer one need not be in.
         self.base = b""
+        self.codec = runtime.codec_number
         self.view: dict[str, Any] | None = None
         # What the application did.
         self.written = False
@@ -195,7 +198,7 @@ class Visit:
         """Take over the record as stored, and make the application's view be it."""
         self.hold(held)
         record = held.record
-        self.base = record.data
+        self.base, self.codec = record.data, record.codec
         self.epoch = record.epoch
         self.view = self.expiry = None
         self.fresh = self.written = self.shared = self.cleared = False
@@ -220,7 +223,7 @@ class Visit:
         self.identity = self.held = self.replacement = None
         self.buried = self.tombstone = None
         self.view = {}
-        self.base = self.runtime.empty
+        self.base, self.codec = self.runtime.empty, self.runtime.codec_number
         self.epoch = 0
         self.touch_at = inf
         self.reissue = self.must_issue = False
@@ -241,11 +244,11 @@ class Visit:
                 return view
             runtime = self.runtime
             try:
-                if held.record.codec == runtime.codec_number:
+                if self.codec == runtime.codec_number:
                     view = runtime.decode(self.base)
                 else:
-                    view = runtime.codec_of(held.record).decode(self.base)
-                    self.base = runtime.codec.encode(view)
+                    view = runtime.codec_of(self.codec).decode(self.base)
+                    self.base, self.codec = runtime.codec.encode(view), runtime.codec_number
             except CorruptRecord as error:
                 runtime.emit(RecordCorrupt(self.handle or "", str(error)))
                 self.become_new()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from coatcheck.errors import StoreError
+from coatcheck.events import TouchFailed
 from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
 from tests.core.harness import Browser, Harness, put, raising
@@ -177,3 +180,29 @@ def test_what_fails_at_the_end_is_an_event(browser: Browser) -> None:
     exchange.close()
     assert browser.harness.dropped() == [("late", ("k", "bad")), ("late", ("k",))]
     assert browser.saved() == {"k": 1}
+
+
+def test_a_page_that_only_reads_survives_a_failing_touch(
+    clock: ManualClock, browser: Browser
+) -> None:
+    """What was read is true; that the session is in use is noted by the next request."""
+    browser.visit(put(k=1))
+    clock.advance(100)
+    browser.harness.store.before("touch", raising(StoreError("out of reach")))
+    assert browser.read() == {"k": 1}
+    handle = browser.harness.identity(browser.id).handle
+    assert browser.harness.told(TouchFailed) == [TouchFailed(handle, "out of reach")]
+    browser.harness.store.take()
+    assert browser.read() == {"k": 1}
+    assert browser.harness.store.take() == ["get", "touch"]
+
+
+def test_a_failing_touch_is_raised_to_who_saves(clock: ManualClock, browser: Browser) -> None:
+    """`save()` of an unchanged session is asked for nothing else."""
+    browser.visit(put(k=1))
+    clock.advance(100)
+    session = browser.begin().session
+    assert session["k"] == 1
+    browser.harness.store.before("touch", raising(StoreError("out of reach")))
+    with pytest.raises(StoreError, match="out of reach"):
+        session.save()

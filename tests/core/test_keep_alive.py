@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from coatcheck.drivers import run_now
-from coatcheck.errors import SessionEnded
+from coatcheck.errors import SessionEnded, StoreError
+from coatcheck.events import TouchFailed
 from coatcheck.face import do_not_renew
 from coatcheck.testing.clock import ManualClock
-from tests.core.harness import Browser, Exchange, Harness, put
+from tests.core.harness import Browser, Exchange, Harness, put, raising
 
 DAY = 86_400.0
 
@@ -102,3 +103,29 @@ def test_a_stream_may_be_no_activity(clock: ManualClock, browser: Browser) -> No
     clock.advance(1000)
     _chunk(exchange)
     assert browser.harness.store.take() == []
+
+
+@pytest.mark.parametrize("failing", [["touch"], ["get"]])
+def test_a_store_that_fails_interrupts_no_stream(
+    clock: ManualClock, browser: Browser, failing: list[str]
+) -> None:
+    """It is told once, and tried again an interval later."""
+    browser.visit(put(k=1))
+    exchange = _stream(browser)
+    if failing == ["get"]:
+        browser.visit(put(k=2))  # so that the touch is not enough
+    browser.harness.store.take()
+    clock.advance(100)
+    for verb in failing:
+        browser.harness.store.before(verb, raising(StoreError("out of reach")))
+    _chunk(exchange)
+    _chunk(exchange)
+    handle = exchange.session.handle
+    assert browser.harness.told(TouchFailed) == [TouchFailed(handle, "out of reach")]
+    clock.advance(100)
+    _chunk(exchange)
+    assert browser.harness.store.take() == [
+        *(["touch", "touch"] if failing == ["touch"] else ["touch", "get", "touch", "get"])
+    ]
+    assert exchange.session["k"] == 1
+    exchange.close()
