@@ -1,6 +1,6 @@
 """Secrets to subkeys: one root secret, one subkey a purpose, and rotation.
 
-A root secret is never a key by itself. Each purpose (signing IDs now; encryption and CSRF tokens
+A root secret is never a key by itself. Each purpose (signing IDs and CSRF tokens now; encryption
 later) has a subkey of its own by HKDF-SHA256 (RFC 5869), so what one of them gives away tells
 nothing about another.
 """

@@ -5,7 +5,8 @@ Theory of operation. A request meets a session in one of these phases (`visit.Ph
     UNOPENED ──open──> STORED   exactly one well-signed ID has a live record and its secret
                   ├──> MUTE     its record was replaced within 5 s before the request began
                   └──> NEW      everything else: no ID, forged, unknown, expired, ambiguous, corrupt
-    NEW    ──commit──> STORED   only if the application stored something, or signed a user in
+    NEW    ──commit──> STORED   only if the application stored something, signed a user in, or asked
+                                for a CSRF token
     STORED ──commit──> STORED   saved, merged, touched, or replaced by `login` and `regenerate`
                   └──> LOST     another request ended or replaced it: nothing is written or sent
     any    ──destroy─> ENDED    `logout` is the same, and goes on as NEW
@@ -179,7 +180,7 @@ class Lifecycle:
         elif visit.replacement is not None:
             # A cancelled request must not leave a session half replaced.
             return runtime.shield(replace(visit))
-        elif phase is Phase.NEW and visit.changed and visit.data():
+        elif phase is Phase.NEW and visit.changed and (visit.data() or visit.must_issue):
             return begin(visit)
         elif phase is Phase.NEW:
             visit.written = visit.cleared = False  # nothing was stored, and nothing is lost

@@ -11,12 +11,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar, cast
 
 from coatcheck import drivers
 from coatcheck.codecs import BinaryCodec, Codec, JSONCodec
 from coatcheck.config import SessionConfig
+from coatcheck.csrf import CSRFTokens
 from coatcheck.errors import ConfigurationError, CorruptRecord
 from coatcheck.events import Emitter, RecordCorrupt
 from coatcheck.ids import IDSigner
@@ -173,6 +174,11 @@ class Runtime:
             call=drivers.call_now,
             shield=_unshielded,
         )
+
+    @cached_property
+    def csrf(self) -> CSRFTokens:
+        """What makes and checks CSRF tokens; made when one is asked for, since few ever are."""
+        return CSRFTokens(self.keys, self.namespace)
 
     def read(self, handle: str, payload: bytes) -> Content | None:
         """Return what a payload means; `None` for what is no record of ours, which is an event."""

@@ -34,6 +34,8 @@ LOOKS: dict[str, View] = {
     "__setitem__": lambda session: session.__setitem__("b", 1),
     "clear": lambda session: session.clear(),
     "copy": lambda session: session.copy(),
+    "csrf_token": lambda session: session.csrf_token(),
+    "verify_csrf": lambda session: session.verify_csrf("x" * 64),
     "signed_in_at": lambda session: session.signed_in_at,
     "slice": lambda session: session.slice("a"),
     "created_at": lambda session: session.created_at,

@@ -68,6 +68,8 @@ USES: dict[str, Act] = {
     "created_at": lambda session: session.created_at,
     "expires_at": lambda session: session.expires_at,
     "last_seen_at": lambda session: session.last_seen_at,
+    "csrf_token": lambda session: session.csrf_token(),
+    "verify_csrf": lambda session: session.verify_csrf("x" * 64),
     "signed_in_at": lambda session: session.signed_in_at,
     "require_recent_auth": lambda session: session.require_recent_auth(60),
     "login": lambda session: session.login("ann"),

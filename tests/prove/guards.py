@@ -1,4 +1,7 @@
-"""How what guards a session's deeds may break: the fresh sign-in, what a sign-out leaves behind."""
+"""How what guards a session's deeds may break.
+
+The fresh sign-in, CSRF tokens, and what a sign-out leaves behind.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from tests.prove.mutation import Mutation, scenarios
 
 _GUARDS = "src/coatcheck/guards.py"
 _CONFIG, _SETTINGS = "src/coatcheck/config.py", "src/coatcheck/settings.py"
+_CSRF, _TEST_CSRF = "src/coatcheck/csrf.py", "tests/core/test_csrf.py"
 _RESPONSE = "src/coatcheck/response.py"
 _CORE, _TEST = "tests/core/test", "tests/core/test_guards.py"
 
@@ -71,5 +75,77 @@ MUTATIONS: tuple[Mutation, ...] = (
             "tests/core/test_settings.py::test_a_preset_holds_for_permanent_sessions_too",
             "tests/adapters/test_flask.py::test_a_permanent_session_ends_as_the_preset_says",
         ),
+    ),
+    Mutation(
+        "csrf: a token holds for every session",
+        _CSRF,
+        "salt + bytes.fromhex(handle)",
+        "salt + bytes(16)",
+        (
+            f"{_TEST_CSRF}::test_sec_70_a_token_holds_for_its_session_alone",
+            *scenarios(
+                "asgi-memory",
+                "sec_70_a_csrf_token_is_bound_to_the_session_and_rotates_with_it",
+            ),
+        ),
+    ),
+    Mutation(
+        "csrf: tokens of one session are alike",
+        _CSRF,
+        "salt = secrets.token_bytes(SALT_SIZE)",
+        "salt = bytes(SALT_SIZE)",
+        (f"{_TEST_CSRF}::test_sec_70_tokens_have_nothing_in_common",),
+    ),
+    Mutation(
+        "csrf: the salt is not under the MAC",
+        _CSRF,
+        "text = self._prefix + salt + bytes",
+        "text = self._prefix + bytes",
+        (f"{_TEST_CSRF}::test_sec_70_every_edit_is_refused",),
+    ),
+    Mutation(
+        "csrf: namespaces share tokens",
+        _CSRF,
+        "self._prefix = _PURPOSE + bytes([len(space)]) + space",
+        "self._prefix = _PURPOSE",
+        (f"{_TEST_CSRF}::test_sec_07_tokens_of_another_namespace_purpose_or_secret_are_refused",),
+    ),
+    Mutation(
+        "csrf: old secrets verify no token",
+        _CSRF,
+        "for key in self._subkeys)",
+        "for key in self._subkeys[:1])",
+        (f"{_TEST_CSRF}::test_sec_10_an_old_secret_s_tokens_still_hold",),
+    ),
+    Mutation(
+        "csrf: a token is asked for, and its session is not stored",
+        _GUARDS,
+        "visit.written = visit.must_issue = True",
+        "visit.written = True",
+        (
+            f"{_TEST_CSRF}::test_asking_for_a_token_stores_the_session",
+            *scenarios("wsgi-memory", "sec_70_a_visitor_s_form_has_a_session"),
+        ),
+    ),
+    Mutation(
+        "csrf: checking a token stores the session",
+        _GUARDS,
+        "        handle = visit.handle\n",
+        "        handle = visit.handle\n        visit.written = visit.must_issue = True\n",
+        (f"{_TEST_CSRF}::test_sec_44_checking_a_token_stores_nothing",),
+    ),
+    Mutation(
+        "csrf: the old ID's tokens hold while a sign-in waits",
+        _GUARDS,
+        "        handle = visit.handle\n",
+        "        handle = visit.identity.handle if visit.identity else None\n",
+        (f"{_TEST_CSRF}::test_sec_70_a_token_ends_with_its_id",),
+    ),
+    Mutation(
+        "csrf: in flight under a replaced ID a form hides whose changes are dropped",
+        _GUARDS,
+        "if visit.phase is Phase.MUTE and visit.replacement is None:",
+        "if False:",
+        (f"{_TEST_CSRF}::test_in_flight_under_a_replaced_id_a_token_is_worth_nothing",),
     ),
 )

@@ -40,5 +40,6 @@ LEAST: Final[Mapping[str, int]] = {
     "response": 2,
     "fresh": 2,
     "ending": 2,
+    "csrf": 6,
 }
 """All that must be broken, and in how many ways at least."""

@@ -42,7 +42,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "1: a visitor who stored nothing gets a record",
         _LIFECYCLE,
-        "phase is Phase.NEW and visit.changed and visit.data():",
+        "phase is Phase.NEW and visit.changed and (visit.data() or visit.must_issue):",
         "phase is Phase.NEW and visit.changed:",
         (f"{_TEST}_saving.py::test_a_visitor_who_stores_nothing_has_no_row",),
     ),

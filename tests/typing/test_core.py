@@ -61,6 +61,9 @@ if TYPE_CHECKING:
         session.login(1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         session.set_expiry(idle=60, lifetime=timedelta(days=1))
         session.set_expiry(idle=None, lifetime="indefinite")
+        assert_type(session.csrf_token(), str)
+        assert_type(session.verify_csrf("..."), bool)
+        assert_type(session.verify_csrf(None), bool)
         session.require_recent_auth(300)
         session.require_recent_auth(timedelta(minutes=5))
         session.require_recent_auth(None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
