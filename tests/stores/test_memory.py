@@ -114,7 +114,7 @@ def test_a_bad_bound_is_refused(limit: int) -> None:
 def test_sec_45_a_flood_of_visitors_signs_nobody_out(
     clock: ManualClock, keys: Iterator[str]
 ) -> None:
-    """Twice as many visitors as there is room for leave a login alone"""
+    """Twice as many visitors as there is room for leave a login alone."""
     store = MemoryStore(max_sessions=100, clock=clock)
     login = next(keys)
     sign_in(store, login)
