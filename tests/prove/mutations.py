@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.prove import adapters, codecs, guards, promises, redis, service, sql, stores, travel
+from tests.prove import (
+    adapters,
+    codecs,
+    copying,
+    guards,
+    promises,
+    redis,
+    service,
+    sql,
+    stores,
+    travel,
+)
 from tests.prove.mutation import Mutation as Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *promises.MUTATIONS,
     *service.MUTATIONS,
     *stores.MUTATIONS,
+    *copying.MUTATIONS,
     *redis.MUTATIONS,
     *sql.MUTATIONS,
     *travel.MUTATIONS,
@@ -27,6 +39,7 @@ LEAST: Final[Mapping[str, int]] = {
     "sql": 8,
     "async-sql": 1,
     "index": 2,
+    "copying": 8,
     "cookies": 2,
     "state": 1,
     "session": 1,

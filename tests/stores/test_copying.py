@@ -283,6 +283,44 @@ def test_a_pass_goes_on_where_it_was_interrupted() -> None:
             assert move.levelled()
 
 
+def test_what_ended_at_the_target_stays_ended() -> None:
+    """A sign-out before the last pass is not undone by it."""
+    move = Move()
+    session_id = move.old.create("ada").id
+    move.run()
+    since = move.clock()
+    move.new.revoke_user("ada")
+    assert move.run(last=True, switched_at=since).left == 1
+    assert move.new.open(session_id) is None
+
+
+def test_what_was_saved_at_the_target_stays() -> None:
+    """It is the later of two changes."""
+    move = Move()
+    session_id = move.old.create("ada", {"n": 0}).id
+    move.run()
+    for number, manager in enumerate((move.old, move.new)):
+        session = manager.open(session_id)
+        assert session is not None
+        session["n"] = number + 1
+        session.save()
+    assert move.run(last=True).left == 1
+    session = move.new.open(session_id)
+    assert session is not None
+    assert session["n"] == 2
+
+
+def test_a_later_pass_moves_the_deadline() -> None:
+    """Who only reads is active too."""
+    move = Move()
+    session = move.old.create("ada")
+    move.run()
+    move.clock.advance(100)
+    session.save()
+    assert move.run() == Copied(seen=1, updated=1)
+    assert contents(move.target) == contents(move.source)
+
+
 def test_what_was_replaced_at_the_source_is_dead_at_the_target() -> None:
     """The old ID was worth nothing any more when a program still used it at the target."""
     move = Move()
