@@ -410,6 +410,15 @@ def test_sqlite_in_a_file(tmp_path: Path) -> None:
     assert SQLStore(url).location == store.location
     store.close()
 
+    async def use() -> object:
+        awaited = AsyncSQLStore(url)
+        found = await awaited.update(KEY, b"new", version=2, expires_at=None)
+        assert await awaited.delete(KEY, user_id="ann") == Stored(3, None, b"new")
+        await awaited.aclose()
+        return found
+
+    assert asyncio.run(use()) == Updated(3)
+
 
 def _create(store: SQLStore, key: str, deadline: float | None, user: str | None = None) -> None:
     assert store.create(key, b"payload", expires_at=deadline, user_id=user)

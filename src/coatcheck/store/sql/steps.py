@@ -211,10 +211,15 @@ def confirm(work: Work, now: float, namespace: str, user_id: bytes, key: str, ep
 def revoke(
     work: Work, now: float, namespace: str, user_id: bytes, keep: Collection[str]
 ) -> Sequence[str]:
-    """Advance the user's epoch, which shuts out whoever is about to admit, and return the keys."""
+    """Advance the user's epoch and return the keys.
+
+    A user who is not known has no sessions. One who is entered at this moment comes after us, and
+    is not to be listed: the epoch that would shut the session out was not advanced.
+    """
+    rows: Sequence[Any] = ()
     work.begin()
-    work.do(work.sql.advance, n=namespace, u=user_id)
-    rows = work.rows(work.sql.entries, n=namespace, u=user_id)
+    if work.count(work.sql.advance, n=namespace, u=user_id):
+        rows = work.rows(work.sql.entries, n=namespace, u=user_id)
     work.commit()
     return [key for key, _admitted_at in rows if key not in keep]
 
