@@ -10,7 +10,7 @@ from wsgiref.util import FileWrapper
 import flask
 import pytest
 
-from coatcheck import ResponseStarted, SessionManager, StoreError
+from coatcheck import ResponseStarted, SessionError, SessionManager, StoreError
 from coatcheck.events import ChangesDropped, Event
 from coatcheck.store import MemoryStore
 from coatcheck.testing import ManualClock
@@ -498,6 +498,20 @@ def test_permanent_may_be_said_of_every_path() -> None:
     assert (excluded.status_code, excluded.text) == (200, "True False")
     assert "Vary" not in excluded.headers
     assert other.text == "True False"
+    assert site.tap.take() == []
+
+
+def test_a_form_on_a_path_without_sessions_is_a_mistake() -> None:
+    """Its token could never hold, so that the program is told; whatever it sends is refused."""
+    site = Site(exclude=["/static"])
+
+    @site.view("/static/form")
+    def form() -> str:
+        with pytest.raises(SessionError, match="SESSION_EXCLUDE"):
+            session.csrf_token()
+        return str(session.verify_csrf("x" * 64))
+
+    assert site.client.get("/static/form").text == "False"
     assert site.tap.take() == []
 
 

@@ -238,6 +238,28 @@ def test_flask_in_asgi(kind: str, bridge: Bridge, tmp_path: Path) -> None:
     assert tap.take() == ["create", *["get", "update"] * 2]
 
 
+def test_a_form_further_in_begins_the_session_of_who_is_further_out() -> None:
+    """A token that Flask's page has holds for the ASGI application around it."""
+    flask_in_asgi = flask.Flask("form", static_folder=None)
+    flask_in_asgi.config["SECRET_KEY"] = SECRET
+    store = MemoryStore()
+    Coatcheck(flask_in_asgi, store=store)
+    flask_in_asgi.add_url_rule("/", "form", lambda: session.csrf_token())
+    bridge = BRIDGES[0](flask_in_asgi)
+    held: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        held.append(scope["session"].verify_csrf(pages[-1] if pages else None))
+        await bridge(scope, receive, send)
+
+    pages: list[str] = []
+    outer = ASGIMiddleware(app, secret=SECRET, store=store, purge="never")
+    (first,) = visits(outer, "")
+    pages.append(first.body)
+    visits(outer, f"session={first.sent}", "")
+    assert held == [False, True, False]
+
+
 @pytest.mark.parametrize("bridge", BRIDGES, ids=["a2wsgi", "asgiref"])
 @pytest.mark.parametrize("kind", STORES)
 def test_wsgi_in_asgi_both_wrapped(kind: str, bridge: Bridge, tmp_path: Path) -> None:

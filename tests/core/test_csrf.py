@@ -265,6 +265,16 @@ def test_asking_for_a_token_stores_the_session(harness: Harness, browser: Browse
     assert harness.store.take() == ["get"]
 
 
+def test_a_session_that_a_token_was_asked_of_can_be_saved_at_once(browser: Browser) -> None:
+    """`save()` does what the response would have done."""
+    exchange = browser.begin()
+    token = exchange.session.csrf_token()
+    exchange.session.save()
+    assert browser.harness.live() == [exchange.session.handle]
+    assert exchange.finish().sent == browser.id
+    assert accepts(browser, token)
+
+
 def test_sec_44_checking_a_token_stores_nothing(harness: Harness, browser: Browser) -> None:
     """Whoever floods a form leaves no row, and is sent no cookie."""
     token = TOKENS.make(HANDLE)
