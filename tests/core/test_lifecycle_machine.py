@@ -104,6 +104,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.requests: list[Request] = []
         self.record = Stored({})
         self.renewals = 0
+        self.tokens: list[tuple[str, Stored]] = []
 
     @initialize()
     def begin_session(self) -> None:
@@ -160,6 +161,23 @@ class Lifecycle(RuleBasedStateMachine):
             request.exchange.session.clear()
             request.view.clear()
             request.cleared = True
+
+    @precondition(lambda self: bool(self.requests))
+    @rule(number=st.integers(0, 9))
+    def make_a_form(self, number: int) -> None:
+        """A request makes a page with a CSRF token."""
+        request = self.pick(number)
+        if not request.lost:
+            self.tokens.append((request.exchange.session.csrf_token(), request.record))
+
+    @precondition(lambda self: bool(self.requests) and bool(self.tokens))
+    @rule(number=st.integers(0, 9), form=st.integers(0, 9))
+    def check_a_form(self, number: int, form: int) -> None:
+        """A request checks a token: it holds for the session that it was made for."""
+        request = self.pick(number)
+        token, record = self.tokens[form % len(self.tokens)]
+        if not request.lost:
+            assert request.exchange.session.verify_csrf(token) == (record is request.record)
 
     @precondition(lambda self: bool(self.requests))
     @rule(number=st.integers(0, 9))
