@@ -47,3 +47,19 @@ def _without_skip(report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped, and nothing may be: {reason}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which servers `make test` had to test on."""
+    if not getattr(terminalreporter.config.option, "numprocesses", None):
+        return
+    # Here, because most runs of a few tests need none of them.
+    from tests.servers import mariadb, postgresql, redis
+
+    there = {
+        "Redis": redis.binary() is not None,
+        "PostgreSQL": postgresql.programs() is not None,
+        "MariaDB": mariadb.program("mariadbd") is not None,
+    }
+    words = [name if found else f"no {name}" for name, found in there.items()]
+    terminalreporter.write_line(f"servers to test on: {', '.join(words)}")
