@@ -124,9 +124,9 @@ def other_than(*words: str) -> list[str]:
     return [name for name in cases if name[:5] == "test_" and not any(w in name for w in words)]
 
 
-@without(*other_than("delete", "histories", "random", "purge"))
+@without(*other_than("delete", "histories", "random", "purge", "fork"))
 class TestAsOnMySQL(MariaDB, Blocking):
-    """What removes, in a store that is given an engine, and no RETURNING, which MySQL has not."""
+    """What removes, in a store that is given an engine, and no RETURNING, which MySQL lacks."""
 
     @pytest.fixture
     def make_store(
