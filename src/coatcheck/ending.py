@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from coatcheck.errors import StoreError
 from coatcheck.events import SessionRevoked
@@ -12,15 +13,19 @@ from coatcheck.store.protocol import ADMISSION_GRACE, Admitted
 from coatcheck.tombstone import look_up
 
 
-async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Record | None:
+async def end_record(
+    runtime: Runtime, handle: str, user_id: str | None, *, evicted: bool = False
+) -> Record | None:
     """Remove the session that the handle stands for; return it, if there still was one.
 
     The store says what this very call removed. If that is a tombstone, a `login` or `regenerate`
     was faster; its successor is the same session where both have the same user, or both have none,
     and is ended too. A sign-in by another user is a session of its own and stays: otherwise whoever
-    planted an ID could sign its victim out.
+    planted an ID could sign its victim out. So does, where the session is `evicted`, any sign-in
+    that has replaced it: that one has a place of its own within the limit.
     """
     seen = {handle}
+    first_buried = inf
     while True:
         stored = await runtime.store.delete(handle, user_id=user_id)
         content = runtime.read(handle, stored.payload) if stored else None
@@ -28,6 +33,10 @@ async def end_record(runtime: Runtime, handle: str, user_id: str | None) -> Reco
             return content
         found = await look_up(runtime, content.successor)
         if found is None or found[1].user_id != content.user_id or content.successor in seen:
+            return None
+        first_buried = min(first_buried, content.buried_at)
+        # `regenerate` takes over the creation, and `login` begins at the tombstone's very time.
+        if evicted and isinstance(found[1], Record) and found[1].created_at >= first_buried:
             return None
         handle, user_id = content.successor, content.user_id
         seen.add(handle)
@@ -67,7 +76,7 @@ async def make_room(
 
 async def _end_evicted(runtime: Runtime, handle: str, user_id: str | None) -> None:
     try:
-        record = await end_record(runtime, handle, user_id)
+        record = await end_record(runtime, handle, user_id, evicted=True)
     except StoreError:
         # The record may be gone all the same, and its index entry not: on a full disk, for one.
         # Then the new session is the only one that the user has left.

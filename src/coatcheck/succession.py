@@ -284,19 +284,22 @@ class _Succession:
             visit.lose(reason)
             return False
         if isinstance(content, Tombstone) and self.old_identity is not None:
-            if self.admission is not None and self.admission.evicted:
-                # This sign-in has evicted a session, perhaps the very one that it would join: so
-                # it replaces that one, as it would have replaced the old one.
-                found = await follow(runtime, self.old_identity, content)
-                if found is not None and found[1].record.user_id == self.user_id:
+            evicted = self.admission.evicted if self.admission else ()
+            found = await follow(runtime, self.old_identity, content) if evicted else None
+            if found is not None and found[1].record.user_id == self.user_id:
+                if await self._confirmed():
+                    # It replaces that one, as it would have replaced the old one: perhaps it has
+                    # evicted the very one that it would join.
                     self.old_identity, self.old = found
                     visit.epoch = self.old.record.epoch
                     return await self._merge(self.old.record, None)
-            else:
-                base = restrict(runtime.codec, visit.base, change.keep)
-                if await join(visit, change, self.old_identity, content, base=base):
-                    await self._withdraw()
-                    return False
+                if found[0].handle in evicted:
+                    self.old = None
+                    return True  # evicted itself meanwhile, so that neither is to be confirmed
+            base = restrict(runtime.codec, visit.base, change.keep)
+            if await join(visit, change, self.old_identity, content, base=base):
+                await self._withdraw()
+                return False
         # A sign-in of its own: what the old session held was ended with it.
         self._lose_what_came_before(reason)
         self.old = None

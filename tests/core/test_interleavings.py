@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, permutations
 
 import pytest
 
@@ -137,6 +137,29 @@ def test_sec_40_sign_ins_at_once_stay_within_the_limit(
         assert len({handle for handle in live if handle in world.handles(sent)}) == wanted
         world.play(later)
         assert len(world.of_user("A")) == min(limit, wanted + 1), world.story()
+
+
+@each_start
+def test_sec_40_three_clicks_of_one_sign_in_leave_one_session(start: Start) -> None:
+    """Whoever of three was admitted last, and whoever is done first, one session is left."""
+    world = World(start, limit=1)
+    for order in permutations(range(3)):
+        # All have created their records when the first of them goes on to its end.
+        run(world, [LOGIN_A] * 3, [task for task in order for _ in range(3)])
+        sent = world.handles(outcome.sent for outcome in world.outcomes.values())
+        (live,) = world.of_user("A")
+        assert live in sent, world.story()
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_sec_40_an_eviction_ends_no_newer_sign_in(limit: int) -> None:
+    """Who signs in anew, while another device's sign-in evicts the old session, stays signed in."""
+    world = World(SIGNED_IN, limit=limit, clients=limit)
+    for _ in schedules(world, [LOGIN_A, login("A", client=2)]):
+        live = world.of_user("A")
+        sent = world.handles(outcome.sent for outcome in world.outcomes.values())
+        assert len(live) == limit, world.story()
+        assert sent & set(live), world.story()
 
 
 @pytest.mark.parametrize("other", [REGENERATE, LOGIN_A], ids=lambda one: one.name)
