@@ -136,6 +136,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}_interleavings.py::test_a_regeneration_evicts_nobody",),
     ),
     Mutation(
+        "3: an eviction ends the sign-in that has replaced the evicted session",
+        f"{_CORE}/ending.py",
+        "if evicted and isinstance(found[1], Record)",
+        "if evicted and found[1] is None",
+        (f"{_TEST}_interleavings.py::test_sec_40_an_eviction_ends_no_newer_sign_in",),
+    ),
+    Mutation(
+        "3: an evicted sign-in ends the one that it would join, and then itself",
+        _SUCCESSION,
+        "                if await self._confirmed():",
+        "                if await self._confirmed() is not None:",
+        (f"{_TEST}_interleavings.py::test_sec_40_three_clicks_of_one_sign_in_leave_one_session",),
+    ),
+    Mutation(
         "3: signing out ends what another user signed in to",
         f"{_CORE}/ending.py",
         "found is None or found[1].user_id != content.user_id or",
