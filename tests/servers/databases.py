@@ -26,13 +26,17 @@ PATIENCE = 20.0
 """Seconds that a server may take to start."""
 IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 NOBODY = 65534
+PREFIX = "coatcheck-sql-"
+"""How the folders are named, before the process that made them."""
 
 
 class DatabaseServer:
     """One server process, which can be paused, killed and started again on the same data."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="coatcheck-", dir=IN_MEMORY))
+        _remove_stale()
+        prefix = f"{PREFIX}{os.getpid()}-"
+        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=IN_MEMORY))
         # PostgreSQL refuses to run as root, and nobody else should either.
         self._user = NOBODY if os.geteuid() == 0 else None
         if self._user is not None:
@@ -105,6 +109,16 @@ class DatabaseServer:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         atexit.unregister(self.remove)
+
+
+def _remove_stale() -> None:
+    """Remove what processes have left that were killed."""
+    for folder in Path(tempfile.gettempdir() if IN_MEMORY is None else IN_MEMORY).glob(
+        f"{PREFIX}*"
+    ):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}") and os.path.isdir("/proc/self"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def die_with_parent() -> None:
