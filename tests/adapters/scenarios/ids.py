@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from itertools import permutations
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.adapters.site import (
     LIFETIME,
     Answer,
     Site,
+    View,
     look,
     put,
     read,
@@ -202,3 +204,80 @@ def sec_67_an_id_in_an_address_or_a_form_is_nothing(site: Site) -> None:
         for text in (value, f"session={value}", f"Bearer {value}"):
             assert site.browser().get(look, headers=[(name, text)]).body == "{}"
     assert site.tap.take() == []
+
+
+@scenario()
+def sec_72_neither_an_address_nor_a_browser_s_name_is_a_credential(site: Site) -> None:
+    """A phone changes both on its way; and what a client says of itself opens nothing either."""
+    browser = site.browser()
+    browser.get(put(a=1))
+    told = len(site.events)
+    for client, agent, forwarded in (
+        ("127.0.0.1", "Firefox/144", "127.0.0.1"),
+        ("203.0.113.7", "Safari/26", "10.0.0.1"),
+        (None, "", "for=127.0.0.1;by=evil"),
+    ):
+        headers = [
+            ("User-Agent", agent),
+            ("X-Forwarded-For", forwarded),
+            ("Forwarded", forwarded),
+            ("X-Real-IP", forwarded),
+        ]
+        cookie = ("Cookie", browser.cookies)
+        reply = browser.get(read("a"), client=client, headers=[*headers, cookie])
+        assert (reply.body, reply.cookie) == ("1", None)
+        assert site.browser().get(look, client=client, headers=headers).body == "{}"
+    assert len(site.events) == told
+
+
+def set_and_clear(session: Any) -> None:
+    """A view that stores something and takes it back."""
+    session["a"] = 1
+    session.clear()
+
+
+@scenario()
+def sec_44_a_flood_stores_nothing(site: Site) -> None:
+    """Whoever comes without a session, with junk or with a dead ID leaves nothing in the store."""
+    browser = site.browser()
+    browser.get(put(a=1))
+    dead = browser.id or ""
+    browser.get(lambda session: session.destroy())
+    site.clock.advance(10)
+    site.tap.take()
+    cookies = ("", "session=junk", f"session={'A' * 68}", f"session={dead}", "session=")
+    views: tuple[View, ...] = (look, untouched, set_and_clear, lambda session: session.logout())
+    for method in ("GET", "POST"):
+        for view in views:
+            for cookie in cookies:
+                headers = [("Cookie", cookie)] if cookie else []
+                reply = site.browser().get(view, method=method, headers=headers)
+                assert reply.status == 200
+                assert reply.sent is None, (view, cookie)
+    assert set(site.tap.take()) <= {"get", "delete"}
+
+
+@scenario(index=True)
+def sec_15_no_record_holds_an_id(site: Site) -> None:
+    """Whatever the store is: none of its records has an ID or the secret half of one in it."""
+    browser = site.browser()
+    browser.get(put(a=1))
+    browser.get(sign_in("ann"))
+    browser.get(lambda session: session.regenerate())
+
+    async def payloads() -> dict[str, bytes]:
+        handles, _ = await site.call("scan", None, count=100)
+        found = {handle: await site.call("get", handle) for handle in handles}
+        return {handle: stored.payload for handle, stored in found.items() if stored}
+
+    kept = site.run(payloads())
+    assert len(kept) == len(site.issued) == 3
+    for session_id in site.issued:
+        secret = urlsafe_b64decode(session_id)[19:35]
+        for handle, payload in kept.items():
+            assert session_id.encode() not in payload
+            assert secret not in payload
+            assert secret.hex().encode() not in payload.lower()
+            assert b64encode(secret)[:20] not in payload
+            assert urlsafe_b64encode(secret)[:20] not in payload
+            assert secret.hex() not in handle

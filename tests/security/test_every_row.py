@@ -1,0 +1,66 @@
+"""Every security requirement, SEC-01 to SEC-90, has a test that carries its number, or waits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+ROWS: Final = range(1, 91)
+LATER: Final = {
+    17: "encryption at rest: what the associated data binds",
+    18: "encryption at rest: nonces",
+    19: "encryption at rest: refusal to start without `cryptography`",
+    88: "the store in the client's cookie, which is encrypted",
+}
+"""The rows that wait for what is not built yet: none of them has a test."""
+
+PARTLY: Final = {
+    9: "no fallback from encryption to plaintext: with encryption at rest",
+    30: "the grace after periodic rotation: with `rotate_every`",
+    71: "the check of Origin before a WebSocket: with `websocket_origins`",
+}
+"""Rows of which only a part is built; that part has its tests."""
+
+_TESTS: Final = Path(__file__).resolve().parents[1]
+_TEST: Final = re.compile(
+    r"^ *(?:async )?def (?:test_)?((?:sec_[0-9]{2}_)+)[a-z][a-z0-9_]*\(", re.MULTILINE
+)
+_NUMBER: Final = re.compile(r"sec_([0-9]{2})_")
+
+
+def rows_of(text: str) -> set[int]:
+    """Return the rows of the tests and scenarios of a file; one may carry several numbers."""
+    return {int(row) for name in _TEST.findall(text) for row in _NUMBER.findall(name)}
+
+
+def rows_tested() -> set[int]:
+    """Return the rows that have a test or a scenario, which is played at every door."""
+    files = [*_TESTS.rglob("test_*.py"), *_TESTS.glob("adapters/scenarios/*.py")]
+    return {row for file in files for row in rows_of(file.read_text(encoding="utf-8"))}
+
+
+def named(rows: set[int]) -> list[str]:
+    """Name rows as the requirements do."""
+    return [f"SEC-{row:02}" for row in sorted(rows)]
+
+
+def test_every_row_has_a_test() -> None:
+    """No number is without one, but those of the rows that wait."""
+    assert named(set(ROWS) - rows_tested() - LATER.keys()) == []
+
+
+def test_what_waits_has_no_test_and_no_number_is_made_up() -> None:
+    """Where a row gets its test it leaves the list; and no test has a number that is no row's."""
+    assert named(rows_tested() & LATER.keys()) == []
+    assert named(rows_tested() - set(ROWS)) == []
+    assert named(PARTLY.keys() - rows_tested()) == []
+
+
+def test_a_name_is_read_as_it_is_meant() -> None:
+    """Numbers count where a test's name begins with them, and nowhere else."""
+    assert rows_of("def test_sec_01_sec_57_no_two_meet(x): ...\n") == {1, 57}
+    assert rows_of("    async def test_sec_07_x() -> None: ...\n") == {7}
+    assert rows_of("def sec_37_a_scenario(site):") == {37}
+    assert rows_of("# def of test_sec_09_x(\nassert test_sec_09_x()\n") == set()
+    assert rows_of("def helper_sec_09_x():\ndef test_sec_9_x():\ndef test_sec_09():") == set()
