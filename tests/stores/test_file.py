@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from coatcheck.clock import Clock
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.store.file import FileStore
 from coatcheck.store.file import header as headers
 from coatcheck.store.protocol import (
@@ -77,6 +77,21 @@ def store(directory: Path, clock: ManualClock) -> Iterator[FileStore]:
     store = FileStore(directory, timeout=0.1, clock=clock)
     yield store
     store.close()
+
+
+def test_a_closed_store_says_so(store: FileStore) -> None:
+    """Whoever goes on with a store after `close()` is told what is wrong, not an error number."""
+    store.close()
+    for call in (
+        lambda: store.get(KEY),
+        lambda: store.create(KEY, b"x", expires_at=None, user_id=None),
+        lambda: store.delete(KEY),
+        lambda: store.entries("ann"),
+        lambda: store.purge(),
+        lambda: store.scan(),
+    ):
+        with pytest.raises(StoreError, match=r"^the file store is closed$"):
+            call()
 
 
 def test_it_has_all_capabilities(store: FileStore) -> None:

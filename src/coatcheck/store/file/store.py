@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
@@ -48,6 +49,8 @@ def _tells(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def _told(error: OSError) -> StoreError:
+    if error.errno == errno.EBADF:
+        return StoreError("the file store is closed")
     return StoreError(f"the file store failed: {error}")
 
 
