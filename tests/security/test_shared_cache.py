@@ -186,6 +186,7 @@ LEAVING = [("ann", "put", 0, 0.0), ("ann", "destroy", 0, 0.0), ("bob", "destroy"
 @example(visits=MEETING, setting=({}, True, ["age"]))
 @example(visits=MEETING, setting=({}, True, ["nothing"]))
 @example(visits=MEETING, setting=({}, False, ["nothing"]))
+@example(visits=MEETING, setting=({"cookie_name": "__Host-id"}, True, ["public"]))
 @example(visits=LEAVING, setting=({}, False, ["nothing"]))
 @given(visits=VISITS, setting=SITES)
 def test_sec_57_sec_52_sec_51_two_clients_behind_a_cache_never_meet(

@@ -1,0 +1,158 @@
+"""How what the security requirements ask for may break: caches, floods, records, what is told."""
+
+from __future__ import annotations
+
+from tests.prove.mutation import Mutation, scenarios
+
+_RESPONSE, _OPENING = "src/coatcheck/response.py", "src/coatcheck/opening.py"
+_LAYOUT = "src/coatcheck/layout.py"
+_TESTS = "tests/security/test"
+_MEET = (
+    f"{_TESTS}_shared_cache.py::test_sec_57_sec_52_sec_51_two_clients_behind_a_cache_never_meet",
+)
+_RUBBISH = "            return _unpack_text(payload)\n"
+_TOLD = "test_sec_85_what_happens_to_a_session_is_told_once"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "caches: no Vary",
+        _RESPONSE,
+        'headers.add("Vary", runtime.vary)',
+        "pass",
+        _MEET,
+    ),
+    Mutation(
+        "caches: the application's Vary is all",
+        _RESPONSE,
+        '", ".join([*listed, *missing])',
+        '", ".join(listed)',
+        _MEET,
+    ),
+    Mutation(
+        "caches: a user's page is for everybody",
+        _RESPONSE,
+        "personal = visit.seen_user is not None or (",
+        "personal = False or (",
+        _MEET,
+    ),
+    Mutation(
+        "caches: public stays public",
+        _RESPONSE,
+        'headers.set("Cache-Control", ", ".join(["private", *kept]))',
+        "pass",
+        _MEET,
+    ),
+    Mutation(
+        "caches: a new cookie is for everybody",
+        _RESPONSE,
+        "max_age=max_age)\n            personal = personal or state.sends",
+        "max_age=max_age)",
+        _MEET,
+    ),
+    Mutation(
+        "caches: a deletion is for everybody",
+        _RESPONSE,
+        "state.clear(request, headers, carried=visit.carried)\n"
+        "            personal = personal or state.sends",
+        "state.clear(request, headers, carried=visit.carried)",
+        _MEET,
+    ),
+    Mutation(
+        "caches: a deletion that browsers do not honour",
+        "src/coatcheck/cookies.py",
+        'return f"{self._deletion}; Secure" if self.is_secure(https=https) else self._deletion',
+        "return self._deletion",
+        _MEET,
+    ),
+    Mutation(
+        "lookup: the secret is compared in a time that tells",
+        _OPENING,
+        "not compare_digest(secret_hash(secret), content.secret_hash)",
+        "secret_hash(secret) != content.secret_hash",
+        (f"{_TESTS}_ids.py::test_sec_16_a_lookup_tells_nothing_of_a_secret",),
+    ),
+    Mutation(
+        "lookup: the secret itself is compared",
+        _OPENING,
+        "not compare_digest(secret_hash(secret), content.secret_hash)",
+        "not compare_digest(secret, content.secret_hash[:16])",
+        (f"{_TESTS}_ids.py::test_sec_16_a_lookup_tells_nothing_of_a_secret",),
+    ),
+    Mutation(
+        "told: an ID in the clear",
+        "src/coatcheck/ids.py",
+        'return f"Identity(handle={self.handle!r}, secret=...)"',
+        'return f"Identity(handle={self.handle!r}, secret={self.secret!r})"',
+        (f"{_TESTS}_telling.py::test_sec_84_a_traceback_with_locals_shows_no_secret",),
+    ),
+    Mutation(
+        "told: junk fills the log",
+        "src/coatcheck/events.py",
+        'logging.DEBUG\n    reason: Literal["signature", "too-many"]',
+        'logging.INFO\n    reason: Literal["signature", "too-many"]',
+        (f"{_TESTS}_telling.py::test_sec_85_nobody_can_fill_a_log",),
+    ),
+    Mutation(
+        "told: an unknown ID is not told of",
+        _OPENING,
+        "    if isinstance(content, Tombstone):\n        runtime.emit(UnknownID(handle))\n",
+        "    if isinstance(content, Tombstone):\n",
+        (f"{_TESTS}_telling.py::{_TOLD}",),
+    ),
+    Mutation(
+        "told: an ID that is not ours is not told of",
+        _OPENING,
+        'runtime.emit(IDRejected("signature"))',
+        "pass",
+        (f"{_TESTS}_telling.py::{_TOLD}",),
+    ),
+    Mutation(
+        "records: what is not ours is tried as a pickle",
+        _LAYOUT,
+        _RUBBISH,
+        _RUBBISH + '        __import__("pickle").loads(payload)\n',
+        (f"{_TESTS}_records.py::test_sec_21_nothing_in_a_record_is_run",),
+    ),
+    Mutation(
+        "records: rubbish is an error",
+        _LAYOUT,
+        _RUBBISH,
+        _RUBBISH + '        raise ValueError("no record")\n',
+        (f"{_TESTS}_records.py::test_sec_09_no_other_format_is_tried",),
+    ),
+    Mutation(
+        "records: a key of the application says who is signed in",
+        "src/coatcheck/session.py",
+        "return self._look().user_id",
+        'return self.get("user_id", self._look().user_id)',
+        (f"{_TESTS}_records.py::test_sec_41_no_key_reaches_what_a_session_is",),
+    ),
+    Mutation(
+        "records: a database folds the case of keys",
+        "src/coatcheck/store/sql/tables.py",
+        'collation="ascii_bin"',
+        'collation="ascii_general_ci"',
+        (f"{_TESTS}_records.py::test_sec_79_a_key_is_compared_byte_by_byte",),
+    ),
+    Mutation(
+        "flood: what was set and cleared is kept",
+        "src/coatcheck/lifecycle.py",
+        "phase is Phase.NEW and visit.changed and (visit.data() or visit.must_issue):",
+        "phase is Phase.NEW and visit.changed:",
+        scenarios("wsgi-memory", "sec_44_a_flood_stores_nothing"),
+    ),
+    Mutation(
+        "flood: an unknown ID is adopted",
+        _OPENING,
+        "    visit.become_new()\n    if grave",
+        "    visit.become_new()\n    visit.must_issue = visit.changed = bool(claims)\n    if grave",
+        scenarios("wsgi-memory", "sec_44_a_flood_stores_nothing"),
+    ),
+    Mutation(
+        "records: the whole ID is kept",
+        "src/coatcheck/ids.py",
+        "return hashlib.sha256(secret).digest()",
+        "return secret + secret",
+        scenarios("wsgi-memory", "sec_15_no_record_holds_an_id"),
+    ),
+)
