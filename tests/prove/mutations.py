@@ -12,6 +12,7 @@ from tests.prove import (
     guards,
     promises,
     redis,
+    security,
     service,
     sql,
     stores,
@@ -30,6 +31,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *codecs.MUTATIONS,
     *adapters.MUTATIONS,
     *guards.MUTATIONS,
+    *security.MUTATIONS,
 )
 LEAST: Final[Mapping[str, int]] = {
     **dict.fromkeys("1234567", 2),
@@ -54,5 +56,10 @@ LEAST: Final[Mapping[str, int]] = {
     "fresh": 2,
     "ending": 2,
     "csrf": 6,
+    "caches": 6,
+    "lookup": 2,
+    "records": 4,
+    "flood": 2,
+    "told": 4,
 }
 """All that must be broken, and in how many ways at least."""
