@@ -134,6 +134,11 @@ class SessionConfig:
     """Whether changes are kept where the response's status is 500 or above, or the application
     raised. Not by default: half of a change is worse than none."""
 
+    on_store_error: Literal["fail", "anonymous"] = "fail"
+    """What a request gets while the store is out of reach: `"fail"` is status 503; `"anonymous"` is
+    a session of nobody that is not saved, so that public pages still work. Signing in or out is 503
+    in both, and no cookie is sent or deleted."""
+
     # Users and housekeeping
 
     max_sessions_per_user: int | None = None
@@ -286,6 +291,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         "max_size": check("max_size", checks.count),
         "resolve": MappingProxyType(check("resolve", _resolvers)),
         "save_on_error": check("save_on_error", checks.flag),
+        "on_store_error": check("on_store_error", checks.choice, ("fail", "anonymous")),
         "max_sessions_per_user": check_if_given("max_sessions_per_user", checks.count),
         "evict": check("evict", checks.choice, ("oldest", "refuse")),
         "purge": check("purge", checks.choice, ("auto", "never")),

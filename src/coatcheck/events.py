@@ -90,13 +90,14 @@ class ChangesDropped(Event):
 
     `reason`: `"gone"` (ended, expired or revoked meanwhile), `"replaced"` (another request signed
     in or regenerated), `"cleared"` (another request cleared), `"error"` (status 500 or above, or an
-    exception), `"late"` (the response was over), `"revoked"` (revoked while it was being created).
+    exception), `"late"` (the response was over), `"revoked"` (revoked while it was being created),
+    `"outage"` (the store failed, and the response went on without it).
     """
 
     level: ClassVar[int] = logging.WARNING
     handle: str
     keys: Sequence[str]
-    reason: Literal["gone", "replaced", "cleared", "error", "late", "revoked"]
+    reason: Literal["gone", "replaced", "cleared", "error", "late", "revoked", "outage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,14 @@ class ResponseMadePrivate(Event):
 
     level: ClassVar[int] = logging.WARNING
     handle: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed(Event):
+    """The store failed, and a request went on without it: `on_store_error="anonymous"`."""
+
+    level: ClassVar[int] = logging.ERROR
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,9 @@ class SessionGuards(SessionMapping):
         """
         visit = self._look()
         visit.data()  # one that does not decode is anonymous, and another session
-        if visit.phase is Phase.MUTE and visit.replacement is None:
+        if visit.replacement is None and (
+            visit.phase is Phase.MUTE or visit.phase is Phase.UNREADABLE
+        ):
             # Nobody's session: what its page sends back is refused, whoever sends it.
             return visit.runtime.csrf.make(visit.runtime.signer.mint().handle)
         if visit.phase is not Phase.STORED and visit.replacement is None:

@@ -4,6 +4,7 @@ Theory of operation. A request meets a session in one of these phases (`visit.Ph
 
     UNOPENED ──open──> STORED   exactly one well-signed ID has a live record and its secret
                   ├──> MUTE     its record was replaced within 5 s before the request began
+                  ├──> UNREADABLE   the store failed, and `on_store_error` is "anonymous"
                   └──> NEW      everything else: no ID, forged, unknown, expired, ambiguous, corrupt
     NEW    ──commit──> STORED   only if the application stored something, signed a user in, or asked
                                 for a CSRF token
@@ -35,6 +36,7 @@ from coatcheck.events import (
     ChangesDropped,
     PurgeFailed,
     SessionDestroyed,
+    StoreFailed,
     TouchFailed,
 )
 from coatcheck.opening import find, meet
@@ -88,6 +90,9 @@ class Lifecycle:
         except NotTouched as error:
             # No page fails for that which only reads: at worst its session ends an interval early.
             self.runtime.emit(TouchFailed(handle_of(visit), str(error)))
+        except StoreError as error:
+            if not self._goes_on_without(visit, error):
+                raise
         finally:
             if visit.drops:
                 self._tell(visit)
@@ -119,6 +124,8 @@ class Lifecycle:
         Raises what `commit` raises, and `SessionEnded` where another request ended the session or
         cleared it.
         """
+        if visit.phase is Phase.UNREADABLE:
+            raise unreadable("save()")
         await self.end_now(visit)
         await self._next_step(visit, failed=False)
         drops, visit.drops = visit.drops, []
@@ -133,6 +140,8 @@ class Lifecycle:
         """
         runtime, identity = self.runtime, visit.identity
         if visit.phase is not Phase.STORED or identity is None:
+            if visit.phase is Phase.UNREADABLE:
+                raise unreadable("refresh()")
             return
         changing = visit.changed or visit.replacement is not None
         mine = runtime.codec.encode(visit.data()) if changing else None
@@ -175,6 +184,8 @@ class Lifecycle:
             visit.drop("replaced")
         elif phase is Phase.LOST:
             visit.drop("gone")
+        elif phase is Phase.UNREADABLE:
+            visit.drop("outage")
         elif visit.response_started and runtime.state.sends:
             visit.drop("late")  # a new ID cannot leave any more
         elif visit.replacement is not None:
@@ -185,6 +196,16 @@ class Lifecycle:
         elif phase is Phase.NEW:
             visit.written = visit.cleared = False  # nothing was stored, and nothing is lost
         return _nothing()
+
+    def _goes_on_without(self, visit: Visit, error: StoreError) -> bool:
+        """Say whether the response may leave though a session could not be begun."""
+        if self.runtime.config.on_store_error == "fail" or visit.phase is not Phase.NEW:
+            return False
+        if visit.replacement is not None or visit.endings:
+            return False  # a user who signs in or out is to know
+        visit.drop("outage")
+        self.runtime.emit(StoreFailed(str(error)))
+        return True
 
     def _tell_late(self, visit: Visit) -> None:
         """Tell what could not be carried out, an ending too, where no error reaches anybody."""
@@ -246,6 +267,14 @@ class Lifecycle:
             return 0
 
 
+def unreadable(what: str) -> StoreError:
+    """Make the error of who asks for what needs the store, which failed at the opening."""
+    return StoreError(
+        f"{what} is not possible: the store failed when this session was opened, and the page was"
+        " only to be shown to nobody in particular (on_store_error='anonymous')"
+    )
+
+
 async def purge_all(runtime: Runtime) -> int:
     """Remove everything that has expired, batch by batch; return how many records went."""
     removed = 0
@@ -271,4 +300,5 @@ _WHY_NOT_SAVED: Final = {
     "revoked": "the user's sessions were revoked meanwhile: the session was not created",
     "error": "the changes were not saved",
     "late": "the changes were not saved",
+    "outage": "the store failed: the changes were not saved",
 }

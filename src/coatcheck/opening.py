@@ -11,12 +11,13 @@ from hmac import compare_digest
 from typing import Final
 
 from coatcheck.drivers import run_now
-from coatcheck.errors import CorruptRecord
+from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.events import (
     AmbiguousID,
     IDRejected,
     RecordCorrupt,
     SessionExpired,
+    StoreFailed,
     UnknownID,
     WrongSecret,
 )
@@ -63,8 +64,12 @@ async def open_visit(visit: Visit) -> None:
         open_now(visit)
         return
     met: list[Met] = []
-    for _, identity, _ in _to_be_asked(visit):
-        met.append(await meet(visit.runtime, identity))
+    try:
+        for _, identity, _ in _to_be_asked(visit):
+            met.append(await meet(visit.runtime, identity))
+    except StoreError as error:
+        _go_on_without(visit, error)
+        return
     _choose(visit, met)
 
 
@@ -75,8 +80,12 @@ def open_now(visit: Visit) -> None:
         run_now(open_visit(visit))
         return
     met: list[Met] = []
-    for _, identity, _ in _to_be_asked(visit):
-        met.append(_meet_now(visit.runtime, identity, get))
+    try:
+        for _, identity, _ in _to_be_asked(visit):
+            met.append(_meet_now(visit.runtime, identity, get))
+    except StoreError as error:
+        _go_on_without(visit, error)
+        return
     _choose(visit, met)
 
 
@@ -142,6 +151,22 @@ def _to_be_asked(visit: Visit) -> Sequence[Claim]:
     if visit.candidates is None:
         identify(visit)
     return visit.verified if len(visit.verified) <= MOST_ASKED else ()
+
+
+def _go_on_without(visit: Visit, error: StoreError) -> None:
+    """Serve a request without its session, if that is wanted; else raise the error.
+
+    Only a request: whoever asks a manager is to know that the store was not read.
+    """
+    runtime = visit.runtime
+    if runtime.config.on_store_error == "fail" or visit.request is None:
+        raise error
+    runtime.emit(StoreFailed(str(error)))
+    identity = visit.verified[0][1]
+    visit.become_new()
+    visit.phase, visit.buried = Phase.UNREADABLE, identity
+    # A page that shows nobody signed in is for this client and this moment; no cache is to keep it.
+    visit.seen_user = ""
 
 
 def _choose(visit: Visit, met: Sequence[Met]) -> None:

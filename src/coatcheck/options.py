@@ -45,6 +45,7 @@ class PlainOptions(TypedDict, total=False):
     max_size: int
     resolve: Mapping[str, Callable[[Any, Any, Any], Any]]
     save_on_error: bool
+    on_store_error: Literal["fail", "anonymous"]
     max_sessions_per_user: int | None
     evict: Literal["oldest", "refuse"]
     purge: Literal["auto", "never"]

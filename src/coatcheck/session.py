@@ -15,6 +15,7 @@ from coatcheck.drivers import run_now
 from coatcheck.errors import SessionError, SessionNotLoaded, StoreError
 from coatcheck.face import visit_of
 from coatcheck.guards import SessionGuards
+from coatcheck.lifecycle import unreadable
 from coatcheck.opening import identify, open_now, open_visit
 from coatcheck.visit import Phase, Replacement, Visit
 
@@ -140,6 +141,8 @@ class BaseSession(SessionGuards):
         kept: frozenset[str] | None = None if keep is None else frozenset(keep)
         span = None if remember is None else seconds("remember", remember)
         visit = self._changing()
+        if visit.phase is Phase.UNREADABLE:
+            raise unreadable("login()")
         self._needs_header(visit, "login()")
         if visit.user_id is not None and visit.user_id != user_id:
             kept = frozenset()
@@ -160,6 +163,8 @@ class BaseSession(SessionGuards):
             visit.identity = None
         elif visit.phase is Phase.MUTE:
             visit.cleared = True  # noted, dropped and told at the commit
+        elif visit.phase is Phase.UNREADABLE:
+            raise unreadable("regenerate()")
         elif visit.replacement is None:
             self._replace("regenerate", visit.user_id, None, None)
 
@@ -202,6 +207,8 @@ class BaseSession(SessionGuards):
 
     def _end(self, reason: Literal["destroy", "logout"]) -> None:
         visit = self._visit or self._first_look()
+        if visit.phase is Phase.UNREADABLE:
+            raise unreadable(f"{reason}()")
         if visit.phase is not Phase.ENDED:
             visit.end(reason)
 

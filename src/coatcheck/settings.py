@@ -251,6 +251,7 @@ _FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(
         ("secret", "namespace", "preset", "cookie_name", "codec", "cache", "evict", "purge"), _text
     ),
+    "on_store_error": _text,
     **dict.fromkeys(("expire", "lifetime", "permanent_idle", "touch_interval"), _duration),
     **dict.fromkeys(("slide", "save_on_error"), _flag),
     **dict.fromkeys(("max_size", "max_sessions_per_user"), _count),

@@ -30,7 +30,7 @@ IMMUTABLE: Final = frozenset(
 )
 """Types whose values, handed out, cannot change what is stored without the session knowing."""
 
-DropReason = Literal["gone", "replaced", "cleared", "error", "late", "revoked"]
+DropReason = Literal["gone", "replaced", "cleared", "error", "late", "revoked", "outage"]
 
 
 class Phase(Enum):
@@ -39,6 +39,7 @@ class Phase(Enum):
     UNOPENED = "nobody looked at it"
     NEW = "no record is behind it"
     STORED = "a record is behind it"
+    UNREADABLE = "the store failed: anonymous, nothing is written, and nothing may leave"
     MUTE = "its record was just replaced by another request: anonymous, and nothing may leave"
     ENDED = "this request destroyed it"
     LOST = "another request ended it"

@@ -177,6 +177,8 @@ def test_old_secrets_are_a_list(given: object) -> None:
         ("clear_site_data", 1),
         *[("clear_site_data", [bad]) for bad in ("", "Cache", '"cache"', "cache\n", "all", None)],
         ("evict", "newest"),
+        ("on_store_error", "ignore"),
+        ("on_store_error", None),
         ("purge", False),
         ("cookie_name", ""),
         ("cookie_name", None),
