@@ -5,6 +5,7 @@ Adapters and managers steer that through the functions at the end; applications 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from coatcheck.visit import Phase, Visit
 
 _UNOPENED: Final = Phase.UNOPENED
 _LOST: Final = Phase.LOST
+_opening: Final = threading.Lock()
+"""Held for a microsecond, in which no store is called."""
 
 
 class Face:
@@ -46,8 +49,13 @@ class Face:
         visit = self._prepared
         if visit is None:
             visit = self._new_visit() if self._outer is None else self._visit_of_outer(self._outer)
-        if visit.phase is _UNOPENED:
-            self._open(visit)
+            if visit.phase is _UNOPENED:
+                self._open(visit)
+        elif not visit.verified:
+            # A visitor's, looked for an ID and not yet opened. All threads have this same visit.
+            with _opening:
+                if visit.phase is _UNOPENED:
+                    self._open(visit)
         self._opened.append(visit)
         winner = self._visit = self._opened[0]
         return winner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from coatcheck.session import AsyncSession
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import Stored, UpdateOutcome
 from coatcheck.testing.clock import ManualClock
+from coatcheck.visit import Visit
 from tests.core.harness import SECRET, SpyStore, raising
 
 pytestmark = pytest.mark.anyio
@@ -272,3 +274,28 @@ async def test_the_last_save_is_not_cancelled(suspending: Server) -> None:
 
     assert await _cancelled(commit, suspending, "update")
     assert dict(await suspending.session(session_id).load()) == {"k": 2}
+
+
+async def test_two_threads_may_look_first_at_the_same_time(
+    suspending: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one thread writes while another one opens the session of a visitor is not lost."""
+    session = suspending.session()
+    await session.prepare()
+
+    def write() -> None:
+        session["theirs"] = 1
+
+    other = threading.Thread(target=write)
+    become_new = Visit.become_new
+
+    def meanwhile(visit: Visit) -> None:
+        if other.ident is None:
+            other.start()
+            other.join(0.05)  # it is done by then, unless it has to wait for us
+        become_new(visit)
+
+    monkeypatch.setattr(Visit, "become_new", meanwhile)
+    session["mine"] = 2
+    other.join()
+    assert session == {"mine": 2, "theirs": 1}
