@@ -136,6 +136,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}_interleavings.py::test_a_regeneration_evicts_nobody",),
     ),
     Mutation(
+        "2: two threads open one visit, and the later one empties it",
+        f"{_CORE}/face.py",
+        "            with _opening:\n",
+        "            if _opening:\n",
+        (f"{_TEST}_async_session.py::test_two_threads_may_look_first_at_the_same_time",),
+    ),
+    Mutation(
         "3: an eviction ends the sign-in that has replaced the evicted session",
         f"{_CORE}/ending.py",
         "if evicted and isinstance(found[1], Record)",
