@@ -23,8 +23,11 @@ from coatcheck import (
 from coatcheck.store import MemoryStore, Store, Stored
 from coatcheck.store.file import FileStore
 from coatcheck.store.keyvalue import KeyValueStore
+from coatcheck.store.redis import RedisStore
+from coatcheck.store.sql import SQLStore
 from coatcheck.store.sqlite import AsyncSQLiteStore, SQLiteStore
 from coatcheck.testing import ManualClock
+from tests.servers import postgresql, redis
 from tests.stores.moving import (
     DEEDS,
     SECRET,
@@ -129,7 +132,13 @@ def test_passes_follow_whatever_programs_do(between: list[Deeds]) -> None:
     assert move.levelled()
 
 
-@pytest.mark.parametrize("way", ["file to sqlite", "sqlite to memory", "memory to file"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("file to sqlite", "sqlite to memory", "memory to file"),
+        *("sqlite to redis", "redis to postgresql", "postgresql to sqlite"),
+    ],
+)
 @settings(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -143,6 +152,10 @@ def test_passes_follow_on_every_kind_of_store(
         "file": lambda clock: FileStore(folder / "files", clock=clock),
         "sqlite": lambda clock: SQLiteStore(folder / "sessions.db", clock=clock),
         "memory": lambda clock: MemoryStore(clock=clock),
+        "redis": lambda clock: RedisStore(redis.fresh_url(), clock=clock),
+        "postgresql": lambda clock: SQLStore(
+            postgresql.fresh_url(), create_tables=True, clock=clock
+        ),
     }
     source, _, target = way.partition(" to ")
     move = Move(makers[source], makers[target])
