@@ -155,4 +155,25 @@ MUTATIONS: tuple[Mutation, ...] = (
         "return secret + secret",
         scenarios("wsgi-memory", "sec_15_no_record_holds_an_id"),
     ),
+    Mutation(
+        "names: any 32 characters are a key",
+        "src/coatcheck/store/protocol.py",
+        "if len(key) != 32 or key.strip(_HEX):",
+        "if len(key) != 32:",
+        (f"{_TESTS}_names.py::test_sec_73_only_a_handle_is_a_key",),
+    ),
+    Mutation(
+        "names: a table's name may end as it likes",
+        "src/coatcheck/store/sql/tables.py",
+        "not _NAME.fullmatch(name)",
+        "not _NAME.match(name)",
+        (f"{_TESTS}_names.py::test_sec_78_a_name_of_a_table_is_letters_digits_and_underscores",),
+    ),
+    Mutation(
+        "names: a namespace may be a pattern",
+        "src/coatcheck/checks.py",
+        'r"[A-Za-z0-9:_.-]{1,64}"',
+        'r"[A-Za-z0-9:_.*-]{1,64}"',
+        (f"{_TESTS}_names.py::test_sec_81_sec_82_a_namespace_is_no_pattern",),
+    ),
 )
