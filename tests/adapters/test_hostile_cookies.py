@@ -20,8 +20,8 @@ from coatcheck_flask import Coatcheck
 from coatcheck_wsgi import SessionMiddleware as WSGIMiddleware
 from tests.adapters.site import SECRET
 from tests.adapters.taps import Tap
-from tests.adapters.test_sec_66_asgi_takes_any_cookie_header import scope
-from tests.adapters.test_sec_66_wsgi_takes_any_cookie_header import PLAIN, environ_of
+from tests.adapters.test_asgi import scope
+from tests.adapters.test_wsgi import PLAIN, environ_of
 
 HEADERS = 20_000
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
