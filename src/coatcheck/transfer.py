@@ -175,9 +175,9 @@ class Transfer:
             return
         user_id, order, users = found[1].user_id, self.source.users, self.target.users
         in_list = isinstance(found[1], Record) and user_id is not None
-        known = await self.target.store.get(key) is not None
-        if known or not in_list or user_id is None or order is None or users is None:
-            await self._level(key)
+        here = await self.target.store.get(key)
+        if here or not in_list or user_id is None or order is None or users is None:
+            await self._bring(key, *found, here)
             return
         keys = [entry.key for entry in await order.entries(user_id)]
         appended = False
@@ -186,8 +186,8 @@ class Transfer:
                 added = await self._level(each)
                 if appended and not added and self.alone:
                     # It came before what is older. Nobody was there to see, so it goes behind it.
-                    here = await self._read(self.target, each)
-                    if here is not None and isinstance(here[1], Record):
+                    copy = await self._read(self.target, each)
+                    if copy is not None and isinstance(copy[1], Record):
                         await users.admit(user_id, each, limit=None, evict=False)
                 appended = appended or added
             except CorruptRecord:
@@ -198,8 +198,9 @@ class Transfer:
         found = await self._read(self.source, key)
         if found is None:
             return False
-        there, content = found
-        here = await self.target.store.get(key)
+        return await self._bring(key, *found, await self.target.store.get(key))
+
+    async def _bring(self, key: str, there: Stored, content: Content, here: Stored | None) -> bool:
         if here is None:
             return await self._add(key, there, content)
         if here.payload != there.payload:
