@@ -176,4 +176,26 @@ MUTATIONS: tuple[Mutation, ...] = (
         'r"[A-Za-z0-9:_.*-]{1,64}"',
         (f"{_TESTS}_names.py::test_sec_81_sec_82_a_namespace_is_no_pattern",),
     ),
+    Mutation(
+        "lookup: who is found by a handle is given some ID",
+        "src/coatcheck/session.py",
+        "        if not identity.secret:\n",
+        "        if not identity.secret:\n"
+        "            return visit.runtime.signer.sign(visit.runtime.signer.mint())\n",
+        (f"{_TESTS}_names.py::test_sec_39_a_list_of_sessions_opens_none",),
+    ),
+    Mutation(
+        "records: what is decoded may be compressed",
+        _LAYOUT,
+        "from zlib import crc32",
+        "from zlib import crc32, decompress",
+        (f"{_TESTS}_records.py::test_sec_23_nothing_is_compressed",),
+    ),
+    Mutation(
+        "names: an assert keeps keys apart from paths",
+        "src/coatcheck/store/protocol.py",
+        "    if len(key) != 32 or key.strip(_HEX):\n",
+        "    assert len(key) == 32 and not key.strip(_HEX)\n    if False:\n",
+        (f"{_TESTS}_telling.py::test_sec_86_python_oo_takes_no_check_away",),
+    ),
 )

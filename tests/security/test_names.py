@@ -89,6 +89,8 @@ def test_sec_39_a_list_of_sessions_opens_none() -> None:
     manager.create("ann")
     listed = manager.sessions_of("ann")
     assert listed[0].handle == one.handle
+    with pytest.raises(SessionError, match="handle"):
+        str(listed[0].id)
     shown: set[str] = set()
     for session in listed:
         for name in dir(session):
