@@ -53,7 +53,8 @@ def _forget_inherited() -> None:
     _open.clear()
 
 
-os.register_at_fork(after_in_child=_forget_inherited)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited)
 
 
 class _Record(NamedTuple):
