@@ -27,6 +27,12 @@ FULL = Record(b"h" * 32, "ann", 7, NOW, NOW + 1.5, 3600.0, NOW + 86_400.0, True,
 BARE = Record(b"\0" * 32, None, 0, NOW, None, None, None, False, 2, b"")
 GRAVE = Tombstone(b"s" * 32, "ann", NOW, "0123456789abcdef" * 2, bytes(range(24)))
 
+
+def test_sec_84_a_record_shows_no_data() -> None:
+    """An error tracker that sends local variables sends the text of records too."""
+    assert repr(FULL) == "<Record of 4 bytes, user_id='ann', epoch=7>"
+
+
 # What a record says of time
 
 

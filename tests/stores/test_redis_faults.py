@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from coatcheck.drivers import Blocking, pause
 from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.store.protocol import Gone, Stored, Updated
+from coatcheck.store.redis import RedisStore
 from tests.servers import redis as servers
 from tests.stores.redis_ways import KEY, KEYS, NEVER, WAYS, Way
 
@@ -119,6 +121,14 @@ def test_a_server_that_hangs_fails_every_method(way: Way, server: servers.Server
             fails_in_time(other, "did not answer within 0.1 s")
     finally:
         server.signal(signal.SIGCONT)
+
+
+def test_a_cluster_that_is_not_there() -> None:
+    """No node answers, and redis-py's own error for that is no `RedisError`."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(StoreError, match="cannot be reached"):
+        RedisStore(f"redis+cluster://127.0.0.1:{port}")
 
 
 def test_a_connection_that_is_cut(way: Way, server: servers.Server) -> None:

@@ -11,8 +11,11 @@ from redis import exceptions
 
 from coatcheck.errors import StoreError
 
-FAILURES: Final = (exceptions.RedisError, OSError)
-"""What redis-py raises where something is wrong with the server or the way to it."""
+FAILURES: Final = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+"""What redis-py raises where something is wrong with the server or the way to it.
+
+The error of a cluster of which no node answers is no `RedisError`.
+"""
 
 
 class NoScript(StoreError):
@@ -65,6 +68,7 @@ def meaning(error: BaseException, where: str, timeout: float | None = None) -> S
         text = str(error)
         kind = NotAString if text.startswith(("WRONGTYPE", "NOTARECORD")) else StoreError
         return kind(f"{where} refused a command: {text}")
-    if isinstance(error, exceptions.ConnectionError | OSError):
+    out_of_reach = exceptions.ConnectionError | exceptions.RedisClusterException | OSError
+    if isinstance(error, out_of_reach):
         return Unreachable(f"{where} cannot be reached: {error}")
     return StoreError(f"{where} failed: {type(error).__name__}: {error}")
