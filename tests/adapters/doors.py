@@ -304,6 +304,7 @@ class ASGISite(Site):
         scope = scope_of(request)
         if request.chunks_read is not None:
             return reply_of(*await play(self.app, scope, [BODY], chunks_read=request.chunks_read))
+        # asgiref has no types for it.
         communicator: Any = ApplicationCommunicator(self.app, scope)  # type: ignore[no-untyped-call]
         await communicator.send_input(BODY)
         error: BaseException | None = None

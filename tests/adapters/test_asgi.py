@@ -112,6 +112,7 @@ def test_other_scopes_pass_untouched(kind: str) -> None:
         seen.append(given)
 
     given = ({"type": kind}, object(), object())
+    # Any three objects will do: they are only passed on.
     asyncio.run(SessionMiddleware(app, secret=SECRET)(*given))  # type: ignore[arg-type]
     assert all(one is other for one, other in zip(seen[0], given, strict=True))
     assert given[0] == {"type": kind}
@@ -164,6 +165,7 @@ async def test_trailers_and_files_are_bodies_too() -> None:
         async def send(message: Message) -> None:
             order.extend([*tap.take(), message["type"].rpartition(".")[2]])
 
+        # Nothing is received, so there is nothing to receive it with.
         await middleware(scope(cookie), None, send)  # type: ignore[arg-type]
     assert order == [
         *("start", "get", "update", "pathsend"),
@@ -406,6 +408,7 @@ async def test_a_stream_of_known_length_is_saved_before_its_last_byte() -> None:
         middleware, cookie = await started(app, store=tap.store)
         tap.take()
         order.clear()
+        # Nothing is received, so there is nothing to receive it with.
         await middleware(scope(cookie), None, send)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         assert order == expected, length
 
@@ -438,6 +441,7 @@ def test_a_path_is_taken_below_its_mount(root: str, path: str, below: str) -> No
 def test_bad_options_are_said_at_once() -> None:
     """By name, with the remedy."""
     with pytest.raises(ConfigurationError, match="expire"):
+        # Whoever has no type checker must be told too.
         SessionMiddleware(writing, secret=SECRET, expired=5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     with pytest.raises(ConfigurationError, match="secret"):
         SessionMiddleware(writing)
@@ -465,6 +469,7 @@ async def test_purging_comes_after_the_response(tmp_path: Path) -> None:
     store: Any = tap.store
     middleware = SessionMiddleware(app, secret=SECRET, store=store)
     for _ in range(3):
+        # Nothing is received, so there is nothing to receive it with.
         await middleware(scope(), None, send)  # type: ignore[arg-type]
     order.extend(tap.take())
     assert order == ["start", "body", "claim_purge", "purge", "start", "body", "start", "body"]

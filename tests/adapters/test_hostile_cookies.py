@@ -92,6 +92,7 @@ def test_sec_66_wsgi_takes_any_cookie_header() -> None:
     def ask(header: str) -> str:
         sent: list[Any] = []
         environ = {**plain, "HTTP_COOKIE": header}
+        # `append` returns nothing, and so the function goes on to what `write()` would be.
         body: Any = middleware(environ, lambda *given: sent.append(given) or sent.append)  # type: ignore[func-returns-value]
         assert not any(name == "Set-Cookie" for name, _ in sent[0][1])
         return b"".join(body).decode()
@@ -141,6 +142,7 @@ def test_sec_66_flask_takes_any_cookie_header() -> None:
     def ask(header: str) -> str:
         sent: list[Any] = []
         environ = {**plain, "HTTP_COOKIE": header}
+        # `append` returns nothing, as above.
         body: Any = app(environ, lambda *given: sent.append(given) or sent.append)  # type: ignore[func-returns-value]
         try:
             assert not any(name == "Set-Cookie" for name, _ in sent[0][1])
