@@ -20,8 +20,9 @@ from coatcheck.nesting import session_around
 from coatcheck.options import Options
 from coatcheck.request import WSGIRequest
 from coatcheck.response import UNAVAILABLE, finish_headers
-from coatcheck.runtime import AnyStore, Runtime
+from coatcheck.runtime import Runtime
 from coatcheck.settings import store_from_mapping
+from coatcheck.shapes import AnyStore
 from coatcheck.store.protocol import Store
 from coatcheck.streaming import StreamedBody, commit_at_the_end, purge_aside
 from coatcheck_flask.session import ExcludedSession, FlaskSession, SharedSession

@@ -26,24 +26,13 @@ the order of the source's index, and confirmed, as any new session is.
 
 from __future__ import annotations
 
-import inspect
-from typing import cast
-
-from coatcheck import drivers
 from coatcheck.clock import Clock, system_clock
+from coatcheck.drivers import run_now
 from coatcheck.errors import ConfigurationError
-from coatcheck.store.protocol import (
-    AsyncScans,
-    AsyncStore,
-    AsyncUserIndex,
-    Scans,
-    Store,
-    UserIndex,
-)
+from coatcheck.shapes import AnyStore, Shape, awaited, is_async, never_suspending
+from coatcheck.store.protocol import Store
 from coatcheck.transfer import Copied as Copied
-from coatcheck.transfer import Progress, Side, Transfer
-
-AnyStore = Store | AsyncStore
+from coatcheck.transfer import Progress, Transfer
 
 
 def copy_sessions(
@@ -86,7 +75,7 @@ def copy_sessions(
         ConfigurationError: for stores that do not fit, or a last pass after an incomplete one.
         StoreError: where a store is broken. Nothing is lost: run the pass again.
     """
-    return drivers.run_now(
+    return run_now(
         Transfer(
             source=_blocking(source),
             target=_blocking(target),
@@ -114,9 +103,9 @@ async def copy_sessions_async(
 ) -> Copied:
     """Do what `copy_sessions` does with stores that are awaited; blocking ones run in threads."""
     return await Transfer(
-        source=_awaited(source),
-        target=_awaited(target),
-        journal=None if journal is None else _awaited(journal),
+        source=awaited(source),
+        target=awaited(target),
+        journal=None if journal is None else awaited(journal),
         last=last,
         switched_at=switched_at,
         page=page,
@@ -125,33 +114,10 @@ async def copy_sessions_async(
     ).run(cursor)
 
 
-def _blocking(store: Store) -> Side:
-    if inspect.iscoroutinefunction(store.get):
+def _blocking(store: Store) -> Shape:
+    if is_async(store):
         raise ConfigurationError(
             f"{type(store).__name__} must be awaited: give the blocking store, or write"
             " await copy_sessions_async(...)"
         )
-    return _called(store, drivers.Blocking(store), drivers.call_now)
-
-
-def _awaited(store: AnyStore) -> Side:
-    if not inspect.iscoroutinefunction(store.get):
-        blocking = cast("Store", store)
-        if getattr(store, "never_blocks", False):
-            return _called(blocking, drivers.Blocking(blocking), drivers.call_now)
-        return _called(blocking, drivers.Threaded(blocking), drivers.in_thread)
-    return Side(
-        store,
-        cast("AsyncStore", store),
-        store if isinstance(store, AsyncUserIndex) else None,
-        store if isinstance(store, AsyncScans) else None,
-    )
-
-
-def _called(given: Store, shaped: AsyncStore, call: drivers.Call) -> Side:
-    return Side(
-        given,
-        shaped,
-        drivers.CalledIndex(given, call) if isinstance(given, UserIndex) else None,
-        drivers.CalledScans(given, call) if isinstance(given, Scans) else None,
-    )
+    return never_suspending(store)

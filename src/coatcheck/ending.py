@@ -65,9 +65,8 @@ async def make_room(
     if len(older) < limit:
         return
     for handle in reversed(older):
-        found = await look_up(runtime, handle)
         # A tombstone stays: it leads on to what has replaced it, which is perhaps the newest.
-        if found is None or not isinstance(found[1], Record) or found[1].ended(runtime.clock()):
+        if not await _lives(runtime, handle):
             continue
         if limit <= 1:
             await _end_evicted(runtime, handle, user_id)
@@ -109,7 +108,13 @@ async def heal(runtime: Runtime, user_id: str) -> None:
     if index is None:
         return
     for entry in await index.entries(user_id):
-        if now - entry.admitted_at > ADMISSION_GRACE:
-            found = await look_up(runtime, entry.key)
-            if found is None or not isinstance(found[1], Record) or found[1].ended(now):
-                await index.forget(user_id, entry.key)
+        old = now - entry.admitted_at > ADMISSION_GRACE
+        if old and not await _lives(runtime, entry.key):
+            await index.forget(user_id, entry.key)
+
+
+async def _lives(runtime: Runtime, handle: str) -> bool:
+    found = await look_up(runtime, handle)
+    return (
+        found is not None and isinstance(found[1], Record) and not found[1].ended(runtime.clock())
+    )

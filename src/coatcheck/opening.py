@@ -165,8 +165,6 @@ def _go_on_without(visit: Visit, error: StoreError) -> None:
     identity = visit.verified[0][1]
     visit.become_new()
     visit.phase, visit.buried = Phase.UNREADABLE, identity
-    # A page that shows nobody signed in is for this client and this moment; no cache is to keep it.
-    visit.seen_user = ""
 
 
 def _choose(visit: Visit, met: Sequence[Met]) -> None:

@@ -32,6 +32,8 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
     personal = visit.seen_user is not None or (
         replacement is not None and replacement.user_id is not None
     )
+    # A page that shows nobody signed in is for this client and this moment; no cache is to keep it.
+    personal = personal or visit.phase is Phase.UNREADABLE
     if (visit.must_issue or visit.must_clear) and request is not None:
         if visit.must_issue and visit.phase is Phase.STORED and visit.identity and visit.held:
             visit.must_issue = False

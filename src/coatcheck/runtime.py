@@ -6,7 +6,6 @@ lifecycle's coroutines never suspend; `Runtime.awaiting` serves programs with an
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import warnings
@@ -24,20 +23,11 @@ from coatcheck.ids import IDSigner
 from coatcheck.keys import KeyRing
 from coatcheck.layout import pack, unpack
 from coatcheck.record import Content, Record
+from coatcheck.shapes import AnyStore, Shape, awaited, is_async, never_suspending
 from coatcheck.state import CookieState
 from coatcheck.state.protocol import State
 from coatcheck.store.memory import MemoryStore
-from coatcheck.store.protocol import (
-    DEFAULT_NAMESPACE,
-    AsyncPurges,
-    AsyncScans,
-    AsyncStore,
-    AsyncUserIndex,
-    Purges,
-    Scans,
-    Store,
-    UserIndex,
-)
+from coatcheck.store.protocol import DEFAULT_NAMESPACE, Store
 from coatcheck.store.urls import open_async_store, open_store
 
 T = TypeVar("T")
@@ -45,8 +35,6 @@ T = TypeVar("T")
 _CUSTOM, _BINARY, _JSON = 0, 1, 2
 MAX_CONFLICT_SECONDS: Final = 2.0
 """How long a save keeps retrying while other requests change the same session."""
-
-AnyStore = Store | AsyncStore
 
 
 async def _unshielded(work: Coroutine[Any, Any, T], /) -> T:
@@ -60,24 +48,24 @@ class Runtime:
     def __init__(
         self,
         config: SessionConfig,
-        store: AnyStore,
-        *,
-        shaped: AsyncStore,
-        call: drivers.Call,
-        shield: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]],
+        shape: Shape,
     ) -> None:
         self.config = config
-        self.wrapped = store
+        self.shape = shape
+        self.wrapped = store = shape.given
         """The store as it was given."""
-        self.store = shaped
+        self.store = shape.store
         """The store in the shape of an async one."""
-        self.shield = shield
-        self.opens_inline: bool = getattr(shaped, "get_never_suspends", False)
+        self.opens_inline: bool = getattr(shape.store, "get_never_suspends", False)
         """Whether a session can be opened without suspending, and so at its first touch."""
-        self.get_now = shaped.wrapped.get if isinstance(shaped, drivers.Blocking) else None
+        blocking = shape.blocking
+        self.get_now = None if blocking is None else blocking.get
         """The store's `get` where it returns what it found, and no coroutine."""
-        self.blocks = isinstance(shaped, drivers.Blocking)
+        self.blocks = blocking is not None
         """Whether no call suspends, so that a coroutine can be stepped to its end at once."""
+        self.shield: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]] = (
+            _unshielded if self.blocks else drivers.shield
+        )
         self.namespace = _namespace(config, store)
         self.clock = config.clock
         self.emit = Emitter(config.on_event)
@@ -108,15 +96,7 @@ class Runtime:
         self.empty = self.codec.encode({})
         self.persistent = True
         """Whether the client keeps the ID of a new session when it closes."""
-        self.index: AsyncUserIndex | None = _capability(
-            store, UserIndex, AsyncUserIndex, drivers.CalledIndex, call
-        )
-        self.purges: AsyncPurges | None = _capability(
-            store, Purges, AsyncPurges, drivers.CalledPurges, call
-        )
-        self.scans: AsyncScans | None = _capability(
-            store, Scans, AsyncScans, drivers.CalledScans, call
-        )
+        self.index, self.purges, self.scans = shape.users, shape.purges, shape.scans
         if config.max_sessions_per_user is not None and self.index is None:
             raise ConfigurationError(
                 f"max_sessions_per_user needs a store with a user index, and"
@@ -137,12 +117,12 @@ class Runtime:
             if isinstance(store, str)
             else store
         )
-        if _is_async(opened):
+        if is_async(opened):
             raise ConfigurationError(
                 f"{type(opened).__name__} must be awaited, and this program is synchronous: give"
                 " the blocking store instead, for example by its URL"
             )
-        return cls._never_suspending(config, cast("Store", opened))
+        return cls(config, never_suspending(cast("Store", opened)))
 
     @classmethod
     def awaiting(cls, config: SessionConfig, store: AnyStore | str | None = None) -> Runtime:
@@ -157,23 +137,7 @@ class Runtime:
             if isinstance(store, str)
             else store
         )
-        if _is_async(opened):
-            shaped = cast("AsyncStore", opened)
-        elif getattr(opened, "never_blocks", False):
-            return cls._never_suspending(config, cast("Store", opened))
-        else:
-            shaped = drivers.Threaded(cast("Store", opened))
-        return cls(config, opened, shaped=shaped, call=drivers.in_thread, shield=drivers.shield)
-
-    @classmethod
-    def _never_suspending(cls, config: SessionConfig, store: Store) -> Runtime:
-        return cls(
-            config,
-            store,
-            shaped=drivers.Blocking(store),
-            call=drivers.call_now,
-            shield=_unshielded,
-        )
+        return cls(config, awaited(opened))
 
     @cached_property
     def csrf(self) -> CSRFTokens:
@@ -204,19 +168,13 @@ class Runtime:
         """Say whether both runtimes serve the same sessions: one namespace on one store."""
         if self.namespace != other.namespace:
             return False
-        location = getattr(self.wrapped, "location", None)
-        same_place = location is not None and location == getattr(other.wrapped, "location", None)
-        return same_place or self.wrapped is other.wrapped
+        return self.shape.place == other.shape.place
 
     def touch_interval(self, idle: float) -> float:
         """Return how many seconds lie between two touches of a session with that idle timeout."""
         if self._interval is not None:
             return self._interval
         return 60.0 if idle >= 600.0 else idle / 10.0
-
-
-def _is_async(store: AnyStore) -> bool:
-    return inspect.iscoroutinefunction(store.get)
 
 
 def _own_namespace(config: SessionConfig) -> dict[str, str]:
@@ -247,15 +205,6 @@ def _codec(config: SessionConfig, store: AnyStore) -> tuple[Codec, int]:
     if isinstance(wanted, BinaryCodec):
         return wanted, _BINARY
     return wanted, _JSON if isinstance(wanted, JSONCodec) else _CUSTOM
-
-
-def _capability(
-    store: AnyStore, blocking: Any, awaited: Any, called: Any, call: drivers.Call
-) -> Any:
-    """Return the store's capability in the shape of an async one, or `None`."""
-    if _is_async(store):
-        return store if isinstance(store, awaited) else None
-    return called(store, call) if isinstance(store, blocking) else None
 
 
 def _default_store(config: SessionConfig) -> MemoryStore:

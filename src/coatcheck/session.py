@@ -104,10 +104,9 @@ class BaseSession(SessionGuards):
         visit = self._look()
         held, config = visit.held, visit.runtime.config
         if held is None:
-            ends = [visit.begun + span for span in (config.expire, config.lifetime) if span]
-        else:
-            ends = [end for end in (held.expires_at, held.record.deadline) if end is not None]
-        return min(ends, default=None)
+            spans = [span for span in (config.expire, config.lifetime) if span]
+            return visit.begun + min(spans) if spans else None
+        return held.ends_at
 
     @property
     def last_seen_at(self) -> float:

@@ -12,13 +12,10 @@ from coatcheck.copy_journal import CopyJournal, Noted
 from coatcheck.errors import ConfigurationError, CorruptRecord
 from coatcheck.layout import unpack
 from coatcheck.record import Content, Record, Tombstone
+from coatcheck.shapes import Shape
 from coatcheck.store.protocol import (
     DEFAULT_NAMESPACE,
     Admitted,
-    AsyncScans,
-    AsyncStore,
-    AsyncUserIndex,
-    Store,
     Stored,
     Updated,
 )
@@ -49,37 +46,15 @@ class Copied:
 Progress = Callable[[Copied], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A store in the shape of an async one, and what it has besides."""
-
-    given: Store | AsyncStore
-    store: AsyncStore
-    users: AsyncUserIndex | None
-    scans: AsyncScans | None
-
-    @property
-    def namespace(self) -> str:
-        """The namespace of the store."""
-        name: str = getattr(self.given, "namespace", DEFAULT_NAMESPACE)
-        return name
-
-    @property
-    def place(self) -> tuple[object, str]:
-        """What differs where two stores do not keep the same records."""
-        location: str | None = getattr(self.given, "location", None)
-        return location or id(self.given), self.namespace
-
-
 class Transfer:
     """One pass, from the first page of the source to the last of the target."""
 
     def __init__(
         self,
         *,
-        source: Side,
-        target: Side,
-        journal: Side | None,
+        source: Shape,
+        target: Shape,
+        journal: Shape | None,
         last: bool,
         switched_at: float | None,
         page: int,
@@ -130,7 +105,7 @@ class Transfer:
 
     async def _pages(
         self,
-        side: Side,
+        side: Shape,
         part: str,
         place: str | None,
         treat: Callable[[str], Awaitable[None]],
@@ -157,7 +132,7 @@ class Transfer:
         counts = {name: getattr(self.done, name) + number for name, number in more.items()}
         self.done = replace(self.done, **counts)
 
-    async def _read(self, side: Side, key: str) -> tuple[Stored, Content] | None:
+    async def _read(self, side: Shape, key: str) -> tuple[Stored, Content] | None:
         """Return what is live under the key; raises `CorruptRecord`."""
         stored = await side.store.get(key)
         if stored is None:
@@ -324,14 +299,15 @@ class Transfer:
                 return
 
 
-def _check_stores(source: Side, target: Side, journal: Side | None, last: bool) -> None:
-    if source.namespace != target.namespace:
+def _check_stores(source: Shape, target: Shape, journal: Shape | None, last: bool) -> None:
+    sides = [source, target] if journal is None else [source, target, journal]
+    names = [_namespace(side) for side in sides]
+    if names[0] != names[1]:
         raise ConfigurationError(
-            f"the source's namespace is {source.namespace!r}, the target's {target.namespace!r},"
+            f"the source's namespace is {names[0]!r}, the target's {names[1]!r},"
             " and an ID is good in one of them only: give both the same"
         )
-    sides = [source, target] if journal is None else [source, target, journal]
-    if len({side.place for side in sides}) < len(sides):
+    if len({(side.place, name) for side, name in zip(sides, names, strict=True)}) < len(sides):
         raise ConfigurationError(
             "source, target and journal must be different stores: give the journal a store, or a"
             " namespace, of its own"
@@ -347,6 +323,11 @@ def _check_stores(source: Side, target: Side, journal: Side | None, last: bool) 
             "the last pass needs the journal of those before it, to know what came from the source:"
             " write journal=... in all of them"
         )
+
+
+def _namespace(side: Shape) -> str:
+    name: str = getattr(side.given, "namespace", DEFAULT_NAMESPACE)
+    return name
 
 
 def _is_copy(here: Stored, noted: Noted) -> bool:

@@ -56,6 +56,12 @@ class Held(NamedTuple):
     expires_at: float | None
     record: Record
 
+    @property
+    def ends_at(self) -> float | None:
+        """When the session ends if nobody uses it: the smaller of both deadlines; `None`: never."""
+        ends = [end for end in (self.expires_at, self.record.deadline) if end is not None]
+        return min(ends, default=None)
+
 
 make_held: Final = maker(Held)
 

@@ -33,6 +33,7 @@ from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession
+from coatcheck.shapes import awaited
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import (
     Admission,
@@ -250,9 +251,8 @@ class World:
             purge="never",
             max_sessions_per_user=self.limit,
         )
-        self.runtime = Runtime(
-            config, self.store, shaped=self.store, call=_never, shield=_unshielded
-        )
+        self.runtime = Runtime(config, awaited(self.store))
+        self.runtime.shield = _unshielded
         self.lifecycle = Lifecycle(self.runtime)
         self.manager = AsyncSessionManager(config, store=self.store)
         self.seeds = [self.runtime.signer.mint() for _ in range(3)]
@@ -426,10 +426,6 @@ class World:
             raise Broken("an ID was sent that this request did not write")
         if not self.is_live(handle) and not self.removed_by_others(task, handle):
             raise Broken("an ID was sent that has no live record")
-
-
-def _never(*_: Any, **__: Any) -> Coroutine[Any, Any, Any]:
-    raise AssertionError("an async store is awaited itself")
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "outage: a page shown to nobody may be kept by a shared cache",
-        _OPENING,
-        'visit.seen_user = ""',
-        "visit.seen_user = None",
+        "src/coatcheck/response.py",
+        "personal = personal or visit.phase is Phase.UNREADABLE",
+        "personal = bool(personal)",
         scenarios(_SITE, "a_public_page_survives_an_outage"),
     ),
     Mutation(

@@ -121,7 +121,7 @@ class ServiceSession:
 
     def is_expired(self) -> bool:
         """Say whether the session's time is over; at the deadline it is."""
-        ends = self._ends()
+        ends = self._held.ends_at
         return ends is not None and self._core.runtime.clock() >= ends
 
     def is_dirty(self) -> bool:
@@ -162,7 +162,7 @@ class ServiceSession:
 
         `"indefinite"`: never.
         """
-        ends = self._ends()
+        ends = self._held.ends_at
         return "indefinite" if ends is None else ends
 
     def last_updated(self) -> float:
@@ -182,12 +182,6 @@ class ServiceSession:
 
     def _state(self) -> Literal["active", "ended"]:
         return "active" if self._visit.phase is Phase.STORED else "ended"
-
-    def _ends(self) -> float | None:
-        ends = [
-            end for end in (self._held.expires_at, self._held.record.deadline) if end is not None
-        ]
-        return min(ends, default=None)
 
     def _standing(self) -> Visit:
         """Return the visit; raise `SessionEnded` where nothing can be saved any more."""
