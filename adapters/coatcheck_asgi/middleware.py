@@ -243,8 +243,8 @@ class _Exchange:
         visit.response_started = True
         if not lifecycle.idle(visit):
             await lifecycle.commit_late(visit, failed=self._failed)
-        if lifecycle.purge_is_due():
-            await lifecycle.purge_if_due()
+        if lifecycle.claim_purge():
+            await lifecycle.purge()
 
     async def _refuse(self, error: Exception) -> None:
         """Answer 503 and leave the client's cookie alone: an outage signs nobody out."""

@@ -245,21 +245,22 @@ class Lifecycle:
 
     # Housekeeping
 
-    def purge_is_due(self) -> bool:
-        """Say whether this process should purge; asked after responses."""
-        return self.runtime.clock() >= self._purge_at
+    def claim_purge(self) -> bool:
+        """Say, after a response, whether it is to `purge` now: one in an interval and process."""
+        now = self.runtime.clock()
+        if now < self._purge_at:
+            return False
+        self._purge_at = now + PURGE_INTERVAL * (0.9 + randbelow(200) / 1000)
+        return True
 
-    async def purge_if_due(self) -> int:
+    async def purge(self) -> int:
         """Remove what has expired, if no other process does; return how many records went.
 
         A failure is an event: it concerns no visitor.
         """
         runtime, purges = self.runtime, self.runtime.purges
-        if purges is None or not self.purge_is_due():
-            return 0
-        self._purge_at = runtime.clock() + PURGE_INTERVAL * (0.9 + randbelow(200) / 1000)
         try:
-            if not await purges.claim_purge(PURGE_INTERVAL):
+            if purges is None or not await purges.claim_purge(PURGE_INTERVAL):
                 return 0
             return await purge_all(runtime)
         except CoatcheckError as error:

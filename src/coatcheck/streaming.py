@@ -96,7 +96,7 @@ def commit_at_the_end(lifecycle: Lifecycle, session: Session, *, failed: bool) -
 
 def purge_aside(lifecycle: Lifecycle) -> None:
     """Purge if that is due, and keep no response waiting for it."""
-    if not lifecycle.purge_is_due():
+    if not lifecycle.claim_purge():
         return
     if getattr(lifecycle.runtime.wrapped, "never_blocks", False):
         _purge(lifecycle)
@@ -105,4 +105,4 @@ def purge_aside(lifecycle: Lifecycle) -> None:
 
 
 def _purge(lifecycle: Lifecycle) -> None:
-    run_now(lifecycle.purge_if_due())
+    run_now(lifecycle.purge())

@@ -17,7 +17,7 @@ from tests.core.harness import Browser, Harness, put, raising
 
 def _purge(harness: Harness) -> int:
     """Do what adapters do after a response."""
-    return run_now(harness.lifecycle.purge_if_due()) if harness.lifecycle.purge_is_due() else 0
+    return run_now(harness.lifecycle.purge()) if harness.lifecycle.claim_purge() else 0
 
 
 def _leave_garbage(harness: Harness, count: int) -> None:
@@ -42,6 +42,14 @@ def test_it_is_done_every_ten_minutes_or_so() -> None:
     assert gaps
     assert min(gaps) >= 0.9 * PURGE_INTERVAL
     assert max(gaps) <= 1.1 * PURGE_INTERVAL + 10
+
+
+def test_of_several_responses_one_purges() -> None:
+    """Also where the purge has not begun when the next ones are sent: no crowd of threads."""
+    harness = Harness(purge="auto")
+    assert [harness.lifecycle.claim_purge() for _ in range(3)] == [True, False, False]
+    harness.clock.advance(1.1 * PURGE_INTERVAL)
+    assert [harness.lifecycle.claim_purge() for _ in range(3)] == [True, False, False]
 
 
 def test_of_several_processes_one_purges() -> None:
@@ -87,4 +95,4 @@ def test_it_can_be_left_to_others(clock: ManualClock) -> None:
     harness = Harness(time=clock, purge="never")
     for _ in range(10):
         clock.advance(PURGE_INTERVAL)
-        assert not harness.lifecycle.purge_is_due()
+        assert not harness.lifecycle.claim_purge()
