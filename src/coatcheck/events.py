@@ -2,6 +2,9 @@
 
 An event carries handles and names of keys, never an ID, a secret or a value, so it may go to any
 log. A hook that raises is logged and never stops what was under way: an ending session still ends.
+
+What a client can cause as often as it likes must not fill a disk (SEC-85, CWE-779): of such a kind
+the logger is given one line a second. The hook is called each time, for it may have to count.
 """
 
 from __future__ import annotations
@@ -9,16 +12,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from math import inf
+from threading import Lock
+from typing import ClassVar, Final, Literal
+
+from coatcheck.clock import Clock, system_clock
 
 logger = logging.getLogger("coatcheck")
+
+LINE_INTERVAL: Final = 1.0
+"""Seconds between two lines in the log about events of one kind that `floods`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The root of all events; `level` is the level at which it is logged."""
+    """The root of all events; `level` is the level at which it is logged.
+
+    `floods`: whether a client, or an outage, can cause it without end. Then the log has one line a
+    second, which says how many it stands for. Sign-ins, sign-outs and lost changes have one each.
+    """
 
     level: ClassVar[int] = logging.INFO
+    floods: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,7 @@ class SessionExpired(Event):
     """A client came with the ID of a session that is past its absolute deadline."""
 
     level: ClassVar[int] = logging.DEBUG
+    floods: ClassVar[bool] = True
     handle: str
 
 
@@ -105,6 +121,7 @@ class IDRejected(Event):
     """A client sent something in the form of an ID that was never signed with our secrets."""
 
     level: ClassVar[int] = logging.DEBUG
+    floods: ClassVar[bool] = True
     reason: Literal["signature", "too-many"]
 
 
@@ -113,6 +130,7 @@ class UnknownID(Event):
     """A client sent a well-signed ID without a live record: expired, ended or replaced."""
 
     level: ClassVar[int] = logging.DEBUG
+    floods: ClassVar[bool] = True
     handle: str
 
 
@@ -121,6 +139,7 @@ class WrongSecret(Event):
     """A client sent a well-signed ID whose handle is live but whose secret is not the record's."""
 
     level: ClassVar[int] = logging.WARNING
+    floods: ClassVar[bool] = True
     handle: str
 
 
@@ -129,6 +148,7 @@ class AmbiguousID(Event):
     """A client sent several different well-signed IDs, and not exactly one of them is live."""
 
     level: ClassVar[int] = logging.WARNING
+    floods: ClassVar[bool] = True
     handles: Sequence[str]
 
 
@@ -137,6 +157,7 @@ class RecordCorrupt(Event):
     """What lies in the store under a handle is not a record of ours; it was left alone."""
 
     level: ClassVar[int] = logging.ERROR
+    floods: ClassVar[bool] = True
     handle: str
     error: str
 
@@ -146,6 +167,7 @@ class ResponseMadePrivate(Event):
     """A response for one session said `Cache-Control: public`; it was made `private`."""
 
     level: ClassVar[int] = logging.WARNING
+    floods: ClassVar[bool] = True
     handle: str | None
 
 
@@ -154,6 +176,7 @@ class StoreFailed(Event):
     """The store failed, and a request went on without it: `on_store_error="anonymous"`."""
 
     level: ClassVar[int] = logging.ERROR
+    floods: ClassVar[bool] = True
     error: str
 
 
@@ -170,6 +193,7 @@ class TouchFailed(Event):
     """Noting that a session is in use failed; it is tried again in the next touch interval."""
 
     level: ClassVar[int] = logging.ERROR
+    floods: ClassVar[bool] = True
     handle: str
     error: str
 
@@ -178,12 +202,19 @@ OnEvent = Callable[[Event], None]
 
 
 class Emitter:
-    """Sends events to the logger and to the hook, and survives both."""
+    """Sends events to the logger and to the hook, and survives both.
 
-    __slots__ = ("_hook",)
+    The logger is not given all of those that flood; `clock` says how many of them.
+    """
 
-    def __init__(self, hook: OnEvent | None = None) -> None:
+    __slots__ = ("_clock", "_hook", "_lines", "_lock")
+
+    def __init__(self, hook: OnEvent | None = None, clock: Clock = system_clock) -> None:
         self._hook = hook
+        self._clock = clock
+        self._lines: dict[type[Event], tuple[float, int]] = {}
+        """When each kind that floods was last logged, and how many were not since."""
+        self._lock = Lock()
 
     def wants(self, kind: type[Event]) -> bool:
         """Say whether anybody would see such an event; to ask where making it would be noticed."""
@@ -191,10 +222,27 @@ class Emitter:
 
     def __call__(self, event: Event) -> None:
         if logger.isEnabledFor(event.level):
-            logger.log(event.level, "%s", event)
+            if event.floods:
+                self._log_now_and_then(event)
+            else:
+                logger.log(event.level, "%s", event)
         if self._hook is not None:
             try:
                 self._hook(event)
             except Exception:
                 # A broken hook must not keep a logout from taking effect (CVE-2021-34428).
                 logger.exception("on_event raised for %s", type(event).__name__)
+
+    def _log_now_and_then(self, event: Event) -> None:
+        kind, now = type(event), self._clock()
+        with self._lock:
+            before, unsaid = self._lines.get(kind, (-inf, 0))
+            # A clock that was set back silences nothing.
+            if 0.0 <= now - before < LINE_INTERVAL:
+                self._lines[kind] = before, unsaid + 1
+                return
+            self._lines[kind] = now, 0
+        if unsaid:
+            logger.log(event.level, "%s, and %d more since the last such line", event, unsaid)
+        else:
+            logger.log(event.level, "%s", event)

@@ -68,7 +68,7 @@ class Runtime:
         )
         self.namespace = _namespace(config, store)
         self.clock = config.clock
-        self.emit = Emitter(config.on_event)
+        self.emit = Emitter(config.on_event, config.clock)
         self.slides = config.slide
         self._interval = config.touch_interval
         self.keys = KeyRing(config.secret, config.old_secrets)

@@ -99,6 +99,13 @@ def test_the_levels_of_events_are_those_of_the_code() -> None:
     assert told == {name: kind.level for name, kind in all_events().items()}
 
 
+def test_the_kinds_that_flood_are_those_of_the_code() -> None:
+    """The page names each kind of which the log has a line a second, and no other."""
+    page = text_of("how-to/events-and-logging.md")
+    named = names_in(page.partition("of each of the kinds")[2].partition("the log of")[0])
+    assert sorted(named) == sorted(name for name, kind in all_events().items() if kind.floods)
+
+
 def test_the_reasons_for_dropping_changes_are_those_of_the_code() -> None:
     """Each reason has its row."""
     rows = rows_of("how-to/events-and-logging.md", "## Changes that were dropped")

@@ -65,6 +65,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         _MEET,
     ),
     Mutation(
+        "flood: a flood fills the log",
+        "src/coatcheck/events.py",
+        "if event.floods:",
+        "if False:",
+        (f"{_TESTS}_telling.py::test_sec_85_a_flood_has_a_line_a_second_of_each_kind",),
+    ),
+    Mutation(
+        "flood: the log does not say how many a line stands for",
+        "src/coatcheck/events.py",
+        "self._lines[kind] = before, unsaid + 1",
+        "self._lines[kind] = before, unsaid",
+        (f"{_TESTS}_telling.py::test_sec_85_a_flood_has_a_line_a_second_of_each_kind",),
+    ),
+    Mutation(
+        "flood: a clock that was set back silences the log",
+        "src/coatcheck/events.py",
+        "if 0.0 <= now - before < LINE_INTERVAL:",
+        "if now - before < LINE_INTERVAL:",
+        (f"{_TESTS}_telling.py::test_sec_85_a_flood_hides_no_other_kind_and_no_sign_in",),
+    ),
+    Mutation(
         "lookup: the secret is compared in a time that tells",
         _OPENING,
         "not compare_digest(secret_hash(secret), content.secret_hash)",
@@ -88,8 +109,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "told: junk fills the log",
         "src/coatcheck/events.py",
-        'logging.DEBUG\n    reason: Literal["signature", "too-many"]',
-        'logging.INFO\n    reason: Literal["signature", "too-many"]',
+        'logging.DEBUG\n    floods: ClassVar[bool] = True\n    reason: Literal["signature",',
+        'logging.INFO\n    floods: ClassVar[bool] = True\n    reason: Literal["signature",',
         (f"{_TESTS}_telling.py::test_sec_85_nobody_can_fill_a_log",),
     ),
     Mutation(

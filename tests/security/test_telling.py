@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from coatcheck import Session, StoreError
+from coatcheck import Session, StoreError, events
+from coatcheck.testing import ManualClock
 from tests.core.harness import SECRET, Browser, Exchange, Harness, put, raising, sign_in
 
 
@@ -74,16 +75,70 @@ def test_sec_85_nobody_can_fill_a_log(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a client makes up is told at the level of debugging, so it writes no line."""
     caplog.set_level(logging.INFO, "coatcheck")
     harness = Harness()
+    values = made_up_by_clients(harness)
+    caplog.clear()
+    for value in values:
+        Browser(harness).begin(f"session={value}").session.get("a")
+    assert caplog.text == ""
+
+
+def test_sec_85_a_flood_has_a_line_a_second_of_each_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """Where that level is logged too: and a line says how many it stands for. The hook sees all."""
+    caplog.set_level(logging.DEBUG, "coatcheck")
+    harness = Harness()
+    values = made_up_by_clients(harness)
+    caplog.clear()
+    harness.events.clear()
+    for _ in range(5):
+        for value in values:
+            Browser(harness).begin(f"session={value}").session.get("a")
+        harness.clock.advance(0.5)
+    told = Counter(type(event).__name__ for event in harness.events)
+    assert told == {"IDRejected": 1000, "UnknownID": 500}
+    lines = [record.getMessage() for record in caplog.records]
+    for kind, more in (("IDRejected", 399), ("UnknownID", 199)):
+        first, *others = [line for line in lines if line.startswith(kind)]
+        assert "more" not in first
+        assert [line.rpartition(", ")[2] for line in others] == [
+            f"and {more} more since the last such line"
+        ] * 2
+    assert len(lines) == 6
+
+
+def test_sec_85_a_flood_hides_no_other_kind_and_no_sign_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is told once for each thing that happened has a line each, in the same second too."""
+    caplog.set_level(logging.INFO, "coatcheck")
+    heard: list[events.Event] = []
+    clock = ManualClock()
+    emit = events.Emitter(heard.append, clock)
+    many = [
+        *(events.WrongSecret(f"{number:032x}") for number in range(100)),
+        *(events.SessionReplaced("a", f"{number}", "ann", "login") for number in range(3)),
+        *(events.ChangesDropped("a", (f"key {number}",), "gone") for number in range(3)),
+        events.RecordCorrupt("a", "bad"),
+    ]
+    for event in many:
+        emit(event)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [str(event) for event in [many[0], *many[100:]]]
+    assert heard == many
+    clock.advance(-60)
+    emit(many[0])
+    assert caplog.records[-1].getMessage() == f"{many[0]}, and 99 more since the last such line"
+
+
+def made_up_by_clients(harness: Harness) -> list[str]:
+    """Return what clients may send that is no session of theirs."""
     browser = Browser(harness)
     browser.visit(put(a=1))
     dead = browser.id or ""
     browser.visit(lambda session: session.destroy())
     harness.clock.advance(10)
-    caplog.clear()
-    for number in range(100):
-        for value in (dead, f"{number:068}", "junk", f"{number:068}; session=" * 9):
-            browser.begin(f"session={value}").session.get("a")
-    assert caplog.text == ""
+    forged = [f"{number:068}" for number in range(100)]
+    crowds = [f"{number:068}; session=" * 9 for number in range(100)]
+    return [*forged, *crowds, *[dead] * 100, "junk"]
 
 
 def play(exchange: Exchange, act: Callable[[Session], object]) -> None:
