@@ -39,7 +39,7 @@ from coatcheck.codecs.protocol import MAX_DEPTH, Codec, CustomType, kind_of
 from coatcheck.codecs.scalars import COMMON, INT, MARKUP, Scalar, markup_type
 from coatcheck.errors import CorruptRecord
 
-_OPTIONS: Final = (
+OPTIONS: Final = (
     OPT_PASSTHROUGH_BIG_INT
     | OPT_PASSTHROUGH_DATACLASS
     | OPT_PASSTHROUGH_DATETIME
@@ -48,6 +48,7 @@ _OPTIONS: Final = (
     | OPT_PASSTHROUGH_TUPLE
     | OPT_PASSTHROUGH_UUID
 )
+"""With these ormsgpack leaves to others, or refuses, nearly all that it would turn; see above."""
 
 # The numbers are in every stored record: they never change, and a removed one is never reused.
 _MARKS: Final = {"tuple": 1, "set": 2, "frozenset": 3, "dict": 4, "custom": 5}
@@ -121,7 +122,7 @@ class BinaryCodec(Lowering, Codec):
 
     def encode(self, data: Mapping[str, Any], /) -> bytes:
         try:
-            encoded = packb(data, self._default, _OPTIONS)
+            encoded = packb(data, self._default, OPTIONS)
             kind = kind_of(data)
             if kind is dict and _only_known(data.values(), self._known):
                 return encoded
@@ -133,7 +134,7 @@ class BinaryCodec(Lowering, Codec):
         try:
             # Without a look at the types: bytes that became a bytearray of the same octets are no
             # change that anybody would miss.
-            if packb(data, self._default, _OPTIONS) == encoded:
+            if packb(data, self._default, OPTIONS) == encoded:
                 return True
         except (TypeError, RecursionError):
             pass
@@ -141,7 +142,7 @@ class BinaryCodec(Lowering, Codec):
 
     def encode_value(self, key: str, value: Any, /) -> bytes:
         try:
-            encoded = packb(value, self._default, _OPTIONS)
+            encoded = packb(value, self._default, OPTIONS)
             if _only_known((value,), self._known):
                 return encoded
         except (TypeError, RecursionError):
@@ -152,7 +153,7 @@ class BinaryCodec(Lowering, Codec):
         try:
             value = unpackb(data, ext_hook=_read)
             # Costs a third of the decoding and answers for all that ormsgpack lets pass.
-            canonical = packb(value, self._default, _OPTIONS) == data
+            canonical = packb(value, self._default, OPTIONS) == data
         except (ValueError, TypeError) as error:
             raise CorruptRecord(f"the record cannot be decoded: {error}") from error
         kind = kind_of(value)
@@ -203,7 +204,7 @@ class BinaryCodec(Lowering, Codec):
 
     def _build(self, name: str, lowered: list[Any]) -> Any:
         if name in ("set", "frozenset"):
-            order = [packb(item, self._default, _OPTIONS) for item in lowered]
+            order = [packb(item, self._default, OPTIONS) for item in lowered]
             if order != sorted(order):
                 raise CorruptRecord("a set is out of order")
         items = list(map(self._raise, lowered))
@@ -238,7 +239,7 @@ class BinaryCodec(Lowering, Codec):
         return [_EXT_OF["custom"], name, plain]
 
     def _dump(self, lowered: Any) -> bytes:
-        return packb(lowered, None, _OPTIONS)
+        return packb(lowered, None, OPTIONS)
 
     # ... and how the quick way writes the same, called by ormsgpack for what it does not know.
     # Whatever is raised in there, ormsgpack raises a `TypeError`.
@@ -250,7 +251,7 @@ class BinaryCodec(Lowering, Codec):
             # Sorting sets inside sets by what they encode to would double the work at each level.
             if not elements.issuperset(map(type, value)):
                 raise TypeError(name)
-            return [mark, *sorted(value, key=lambda item: packb(item, self._default, _OPTIONS))]
+            return [mark, *sorted(value, key=lambda item: packb(item, self._default, OPTIONS))]
 
         return write
 

@@ -21,6 +21,9 @@ from json import JSONDecodeError, JSONDecoder, JSONEncoder
 from math import isfinite
 from typing import Any, ClassVar, Final, NoReturn
 
+from ormsgpack import packb
+
+from coatcheck.codecs.binary import OPTIONS
 from coatcheck.codecs.lowering import Lowering, gather, pair_up
 from coatcheck.codecs.protocol import MAX_DEPTH, MAX_INT_BITS, Codec, CustomType, kind_of
 from coatcheck.codecs.refusal import Refused
@@ -49,9 +52,13 @@ def _tag(value: Any) -> dict[str, str]:
     return {name: write(value)}
 
 
-# A walk has seen to cycles and depth before this is called. NaN makes it raise `ValueError`.
+# A walk has seen to cycles and depth before these are called. NaN makes them raise `ValueError`,
+# and what JSON does not have, the second one, `TypeError`.
 _encode: Final = JSONEncoder(
     separators=(",", ":"), check_circular=False, allow_nan=False, default=_tag
+).encode
+_encode_strictly: Final = JSONEncoder(
+    separators=(",", ":"), check_circular=False, allow_nan=False
 ).encode
 
 
@@ -81,6 +88,15 @@ class JSONCodec(Lowering, Codec):
 
     def encode(self, data: Mapping[str, Any], /) -> bytes:
         kind = kind_of(data)
+        if kind is dict:
+            try:
+                # ormsgpack is as strict as `_is_plain` in a tenth of its time, but knows no tags.
+                packb(data, None, OPTIONS)
+                text = _encode_strictly(data)
+                if '{"!' not in text:
+                    return text.encode()
+            except (TypeError, ValueError, RecursionError):
+                pass
         if kind is dict and _is_plain(data, MAX_DEPTH):
             try:
                 text = _encode(data)
