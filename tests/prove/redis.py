@@ -124,4 +124,25 @@ MUTATIONS: tuple[Mutation, ...] = (
         "thing = next(iter(self._things.values()), None)",
         (f"{_TESTS}/test_redis.py::test_several_event_loops",),
     ),
+    Mutation(
+        "redis: the kernel stops all greenlets",
+        _CONNECTION,
+        'if os.name != "posix" or sock.__class__.recv is not _socket.socket.recv:',
+        'if os.name != "posix":',
+        (f"{_TESTS}/test_redis_connection.py::test_the_kernel_keeps_the_limit",),
+    ),
+    Mutation(
+        "redis: the kernel's time limit is taken for a lost connection",
+        f"{_REDIS}/trouble.py",
+        "exceptions.TimeoutError | TimeoutError | BlockingIOError):",
+        "exceptions.TimeoutError | TimeoutError):",
+        (f"{_TESTS}/test_redis_connection.py::test_a_silent_server_is_an_error_in_time",),
+    ),
+    Mutation(
+        "redis: a connection with more to read is used",
+        _CONNECTION,
+        "            return True\n        return True\n",
+        "            return True\n        return False\n",
+        (f"{_TESTS}/test_redis_connection.py::test_what_lay_idle_is_looked_at",),
+    ),
 )

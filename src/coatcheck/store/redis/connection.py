@@ -8,11 +8,17 @@ whether these are threads or greenlets.
 A connection on which anything went wrong between a command and its reply is closed, so nobody ever
 reads a reply that was meant for another. One that lay idle is looked at first, because a server may
 have closed it. Neither is a command that changes something ever sent twice.
+
+Python's own time limits have it ask the kernel before each send and each recv whether that would
+wait, which is two calls more a command; so the kernel is told the limit where it can keep one.
 """
 
 from __future__ import annotations
 
+import _socket
 import os
+import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -35,25 +41,39 @@ _pack: Final[Callable[[Command], bytes]] = _hiredis.pack_command
 
 
 class Lent:
-    """A connection of redis-py, its socket, its parser, and when it was used last."""
+    """A connection of redis-py, what its socket and its parser do, and when it was used last."""
 
-    __slots__ = ("connection", "reader", "socket", "used_at")
+    __slots__ = ("connection", "feed", "gets", "recv", "send", "used_at", "waits_in_kernel")
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, timeout: float) -> None:
         self.connection = connection
-        self.socket: Any = connection._sock
-        self.reader: Any = _hiredis.Reader(replyError=error_reply, notEnoughData=_NOTHING)
+        sock: Any = connection._sock
+        self.waits_in_kernel = _wait_in_kernel(sock, timeout)
+        self.send, self.recv = sock.sendall, sock.recv
+        reader: Any = _hiredis.Reader(replyError=error_reply, notEnoughData=_NOTHING)
+        self.feed, self.gets = reader.feed, reader.gets
         self.used_at = time.monotonic()
 
     def receive(self) -> Reply:
         """Return the next reply, or the error that it is, when it has come."""
-        reader = self.reader
-        while (reply := reader.gets()) is _NOTHING:
-            data = self.socket.recv(_READ)
+        while (reply := self.gets()) is _NOTHING:
+            data = self.recv(_READ)
             if not data:
                 raise exceptions.ConnectionError("the connection was closed")
-            reader.feed(data)
+            self.feed(data)
         return reply
+
+    def is_stale(self) -> bool:
+        """Say whether it is closed, or has something to read that nobody asked for."""
+        try:
+            if not self.waits_in_kernel:
+                return bool(self.connection.can_read(0))
+            self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except FAILURES:
+            return True
+        return True
 
 
 class ConnectionLink:
@@ -64,6 +84,7 @@ class ConnectionLink:
     def __init__(self, make: Callable[[], Any], where: str, timeout: float) -> None:
         self._make = make
         self.timeout: float | None = timeout
+        self._limit = timeout
         self.where = where
         self._idle: list[Lent] = []
         self._process = os.getpid()
@@ -74,8 +95,11 @@ class ConnectionLink:
         packed = _pack(command)
         lent = self._take()
         try:
-            lent.socket.sendall(packed)
-            reply = lent.receive()
+            lent.send(packed)
+            # As `receive`, but without asking the parser before there is anything to parse.
+            lent.feed(lent.recv(_READ))
+            if (reply := lent.gets()) is _NOTHING:
+                reply = lent.receive()
         except BaseException as error:
             wrong = self._broken(lent, error)
             if wrong is None:
@@ -108,7 +132,7 @@ class ConnectionLink:
         packed = b"".join(map(_pack, commands))
         lent = self._take()
         try:
-            lent.socket.sendall(packed)
+            lent.send(packed)
             replies = [lent.receive() for _ in commands]
         except BaseException as error:
             wrong = self._broken(lent, error)
@@ -138,7 +162,7 @@ class ConnectionLink:
             lent = self._idle.pop()
         except IndexError:
             return self._connect()
-        if time.monotonic() - lent.used_at > IDLE and _is_stale(lent.connection):
+        if time.monotonic() - lent.used_at > IDLE and lent.is_stale():
             lent.connection.disconnect()
             return self._take()
         return lent
@@ -151,7 +175,7 @@ class ConnectionLink:
             connection.connect()
         except FAILURES as error:
             raise meaning(error, self.where, self.timeout) from error
-        return Lent(connection)
+        return Lent(connection, self._limit)
 
     def _broken(self, lent: Lent, error: BaseException) -> StoreError | None:
         """Close a connection whose next reply may be anybody's; return what the error means.
@@ -184,9 +208,19 @@ class _Closing(list[Lent]):
         lent.connection.disconnect()
 
 
-def _is_stale(connection: Any) -> bool:
-    """Say whether the connection is closed, or has something to read that nobody asked for."""
+def _wait_in_kernel(sock: Any, timeout: float) -> bool:
+    """Have the kernel keep the limit (s) of each send and recv; say whether it does.
+
+    A socket of TLS, or one that a greenlet waits on, must have Python's.
+    """
+    if os.name != "posix" or sock.__class__.recv is not _socket.socket.recv:
+        return False
+    seconds, fraction = divmod(timeout, 1)
+    limit = struct.pack("@ll", int(seconds), max(1, int(fraction * 1e6)))
     try:
-        return bool(connection.can_read(0))
-    except FAILURES:
-        return True
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    except OSError:
+        return False
+    sock.settimeout(None)
+    return True

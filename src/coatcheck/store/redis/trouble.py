@@ -59,7 +59,8 @@ def meaning(error: BaseException, where: str, timeout: float | None = None) -> S
         return StoreError(
             f"{where} has no memory left for a write: raise its maxmemory, or end sessions sooner"
         )
-    if isinstance(error, exceptions.TimeoutError | TimeoutError):
+    if isinstance(error, exceptions.TimeoutError | TimeoutError | BlockingIOError):
+        # The last where it is the kernel that kept the limit.
         limit = "" if timeout is None else f" within {timeout:g} s"
         return StoreError(f"{where} did not answer{limit}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
