@@ -18,7 +18,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "codec: a set is written in the order that it happens to have",
         f"{_CODECS}/binary.py",
-        "*sorted(value, key=lambda item: packb(item, self._default, _OPTIONS))",
+        "*sorted(value, key=lambda item: packb(item, self._default, OPTIONS))",
         "*value",
         (f"{_TESTS}.py::test_the_same_in_every_process",),
     ),
@@ -48,6 +48,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_CODECS}/tagged.py",
         'return len(value) == 1 and next(iter(value))[:1] == "!"',
         "return not value",
+        (f"{_TESTS}.py::test_session_may_look_like_a_tag",),
+    ),
+    Mutation(
+        "codec: JSON writes what it has not as what it has",
+        f"{_CODECS}/tagged.py",
+        "                packb(data, None, OPTIONS)\n",
+        "",
+        (f"{_TESTS}.py::test_kept",),
+    ),
+    Mutation(
+        "codec: JSON writes an application's dictionary as if it were a tag",
+        f"{_CODECS}/tagged.py",
+        "                if '{\"!' not in text:\n",
+        "                if text:\n",
         (f"{_TESTS}.py::test_session_may_look_like_a_tag",),
     ),
     Mutation(
