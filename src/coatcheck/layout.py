@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 import struct
+from binascii import a2b_base64, b2a_base64
 from math import isfinite
 from typing import Final, cast
 from zlib import crc32
 
 from coatcheck.errors import CorruptRecord
-from coatcheck.record import Content, Record, Tombstone, make_record
+from coatcheck.record import Content, Record, Tombstone, make_record, sealed_record
 
 # Binary: magic, kind and flags, codec, hash, epoch, created, signed in, idle, deadline, lengths of
 # user and data; then user, data, CRC-32 of all before.
@@ -28,6 +29,7 @@ _CRC: Final = struct.Struct("<I")
 _RESIDUE: Final = 0x2144DF1C
 """The CRC-32 of anything that ends in its own CRC-32, least significant byte first."""
 _TOMBSTONE, _PERSISTENT, _USER, _SIGNED_IN, _IDLE, _DEADLINE = 1, 2, 4, 8, 16, 32
+_SEALED: Final = 128
 
 # Text: one line of named fields in a fixed order, then the data as it is. The CRC-32 is that of all
 # that follows it. `none` stands for None, and a user's name is quoted as in JSON.
@@ -37,7 +39,7 @@ _TEXT_HEAD: Final = len(_TEXT) + 9
 _RECORD_LINE: Final = re.compile(
     r"session bytes=([0-9]{1,10}) codec=([0-9]{1,3}) epoch=([0-9]{1,10}) keep=(yes|no)"
     rf" created={_TIME} signed_in={_TIME} idle={_TIME} deadline={_TIME}"
-    r' secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
+    r'( sealed=base64)? secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
 ).fullmatch
 _GRAVE_LINE: Final = re.compile(
     rf"replaced at={_TIME} by=([0-9a-f]{{32}}) wrapped=([0-9a-f]{{48}})"
@@ -51,33 +53,37 @@ def pack(content: Content, *, text: bool) -> bytes:
         return _pack_text(content)
     if isinstance(content, Tombstone):
         return _pack_grave(content)
-    digest, user_id, epoch, created_at, signed_in_at, idle, deadline, persistent, codec, data = (
+    digest, user_id, epoch, created, signed_in, idle, deadline, persistent, codec, data, sealing = (
         content
     )
-    flags, user = _PERSISTENT if persistent else 0, b""
+    flags, user, size = _PERSISTENT if persistent else 0, b"", len(data)
     if user_id is not None:
         flags, user = flags | _USER, user_id.encode()
-    if signed_in_at is not None:
+    if signed_in is not None:
         flags |= _SIGNED_IN
     if idle is not None:
         flags |= _IDLE
     if deadline is not None:
         flags |= _DEADLINE
+    if sealing is not None:
+        flags, size = flags | _SEALED, sealing.size(size)
     head = _HEAD.pack(
         _MAGIC,
         flags,
         codec,
         digest,
         epoch,
-        created_at,
-        signed_in_at or 0.0,
+        created,
+        signed_in or 0.0,
         idle or 0.0,
         deadline or 0.0,
         len(user),
-        len(data),
+        size,
     )
     if user:
         head += user
+    if sealing is not None:
+        data = sealing.seal(data, head)
     return b"".join((head, data, _CRC.pack(crc32(data, crc32(head)))))
 
 
@@ -97,7 +103,10 @@ def _pack_grave(grave: Tombstone) -> bytes:
 
 
 def unpack(payload: bytes) -> Content:
-    """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make."""
+    """Turn a payload back; raises `CorruptRecord` for anything that `pack` did not make.
+
+    A record whose data is encrypted is a `SealedRecord`.
+    """
     if payload[:2] != _MAGIC or crc32(payload) != _RESIDUE or len(payload) < _HEAD_SIZE:
         if payload[:1] == _TEXT[:1]:
             return _unpack_text(payload)
@@ -114,7 +123,7 @@ def unpack(payload: bytes) -> Content:
             created + signed_in + idle + deadline
         ):
             raise CorruptRecord("a length or a time does not fit")
-        return make_record(
+        record = make_record(
             (
                 digest,
                 payload[_HEAD_SIZE:start].decode() if flags & _USER else None,
@@ -126,8 +135,10 @@ def unpack(payload: bytes) -> Content:
                 flags & _PERSISTENT != 0,
                 codec,
                 payload[start:-4],
+                None,
             )
         )
+        return sealed_record(record, payload[:start]) if flags & _SEALED else record
     except (struct.error, UnicodeDecodeError) as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error
 
@@ -150,14 +161,18 @@ def _pack_text(content: Content) -> bytes:
             f" wrapped={content.wrapped.hex()} {owner}\n"
         )
     else:
-        data = content.data
+        data, sealing = content.data, content.sealing
+        size = len(data) if sealing is None else (sealing.size(len(data)) + 2) // 3 * 4
         times = (content.created_at, content.signed_in_at, content.idle, content.deadline)
         created, signed_in, idle, deadline = ("none" if at is None else repr(at) for at in times)
         line = (
-            f" session bytes={len(data)} codec={content.codec} epoch={content.epoch}"
+            f" session bytes={size} codec={content.codec} epoch={content.epoch}"
             f" keep={'yes' if content.persistent else 'no'} created={created}"
-            f" signed_in={signed_in} idle={idle} deadline={deadline} {owner}\n"
+            f" signed_in={signed_in} idle={idle} deadline={deadline}"
+            f"{'' if sealing is None else ' sealed=base64'} {owner}\n"
         )
+        if sealing is not None:
+            data = b2a_base64(sealing.seal(data, line.encode()), newline=False)
     rest = line.encode() + data
     return b"%b%08x%b" % (_TEXT, crc32(rest), rest)
 
@@ -170,12 +185,11 @@ def _unpack_text(payload: bytes) -> Content:
         head, _, data = rest.partition(b"\n")
         line = head[1:].decode("ascii")
         if found := _RECORD_LINE(line):
-            size, codec, epoch, keep, created, signed_in, idle, deadline, digest, user = (
-                found.groups()
-            )
+            size, codec, epoch, keep, created, signed_in, idle, deadline = found.groups()[:8]
+            sealed, digest, user = found.groups()[8:]
             if int(size) != len(data) or created == "none":
                 raise CorruptRecord("a length or a time does not fit")
-            return Record(
+            record = Record(
                 bytes.fromhex(digest),
                 _read_user(user),
                 int(epoch),
@@ -185,8 +199,9 @@ def _unpack_text(payload: bytes) -> Content:
                 _read_time(deadline),
                 keep == "yes",
                 int(codec),
-                data,
+                _read_envelope(data) if sealed else data,
             )
+            return sealed_record(record, head + b"\n") if sealed else record
         if (found := _GRAVE_LINE(line)) and not data:
             at, successor, wrapped, digest, user = found.groups()
             buried_at = _read_time(at) or 0.0
@@ -204,6 +219,13 @@ def _read_time(text: str) -> float | None:
     if not isfinite(time):
         raise ValueError("a time is not finite")
     return time
+
+
+def _read_envelope(text: bytes) -> bytes:
+    envelope = a2b_base64(text, strict_mode=True)
+    if b2a_base64(envelope, newline=False) != text:
+        raise ValueError("the envelope is spelled otherwise than we write it")
+    return envelope
 
 
 def _read_user(text: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Any, Final, Unpack
 
+from coatcheck.beginning import begin
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
 from coatcheck.ending import end_record
@@ -22,7 +23,6 @@ from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, BaseSession, Session
 from coatcheck.state import CallbackState
 from coatcheck.store.protocol import AsyncStore, AsyncUserIndex, Store, check_key
-from coatcheck.succession import begin
 from coatcheck.tombstone import look_up
 from coatcheck.visit import Phase, Visit
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from coatcheck.codecs import Codec
 from coatcheck.config import Resolver
+from coatcheck.sealing import Sealing
 from coatcheck.tuples import maker
 
 TOMBSTONE_LIFE: Final = 600.0
@@ -38,6 +39,8 @@ class Record(NamedTuple):
     """Whether the client keeps the ID when it closes."""
     codec: int
     data: bytes
+    sealing: Sealing | None = None
+    """How the data is encrypted where it is written; `None`: it is not."""
 
     def __repr__(self) -> str:
         # A traceback with local variables, as error trackers send it, has no visitor's data in it.
@@ -54,7 +57,7 @@ class Record(NamedTuple):
 
     def with_data(self, data: bytes, codec: int) -> Record:
         """Return the record with other data; five times as fast as `_replace`."""
-        return make_record((*self[:8], codec, data))
+        return make_record((*self[:8], codec, data, *self[10:]))
 
     def ended(self, now: float) -> bool:
         """Say whether the absolute deadline has come; at the deadline it has."""
@@ -73,6 +76,26 @@ class Record(NamedTuple):
 
 
 make_record: Final = maker(Record)
+
+
+class SealedRecord(Record):
+    """A record as it is stored encrypted: its `data` is the envelope, and nothing is proved yet.
+
+    It is good for reading what it says beside its data. `Sealer.open` makes a `Record` of it.
+    """
+
+    bound: bytes
+    """The bytes of the payload that the envelope is bound to."""
+
+
+_make_sealed: Final = maker(SealedRecord)
+
+
+def sealed_record(record: Record, bound: bytes) -> SealedRecord:
+    """Say of a record that was just read that its data is an envelope, bound to those bytes."""
+    sealed = _make_sealed(record)
+    sealed.bound = bound
+    return sealed
 
 
 class Tombstone(NamedTuple):

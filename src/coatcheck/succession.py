@@ -1,4 +1,4 @@
-"""How records begin, and how `login` and `regenerate` end one record and begin the next.
+"""How `login` and `regenerate` end one record and begin the next.
 
 The order of the steps is what keeps the promises, whatever else is under way and wherever it stops:
 
@@ -17,8 +17,7 @@ Where 3 to 6 fail, the new record goes again, what it evicted stays, and somebod
 
 from __future__ import annotations
 
-from typing import Final
-
+from coatcheck.beginning import fresh_record, take_over
 from coatcheck.ending import heal, make_room, undo
 from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
@@ -29,7 +28,7 @@ from coatcheck.events import (
     SessionReplaced,
     SessionRevoked,
 )
-from coatcheck.ids import Identity, secret_hash
+from coatcheck.ids import secret_hash
 from coatcheck.joining import join
 from coatcheck.record import (
     TOMBSTONE_LIFE,
@@ -37,7 +36,6 @@ from coatcheck.record import (
     Record,
     Tombstone,
     difference,
-    make_record,
     merge,
     restrict,
 )
@@ -45,33 +43,7 @@ from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, check_size, encode, handle_of
 from coatcheck.store.protocol import Admitted, Conflict, Updated
 from coatcheck.tombstone import follow, look_up, tombstone_for
-from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit, make_held
-
-MAX_COLLISIONS: Final = 3
-"""How many new handles are tried; a second collision of 128 random bits means broken randomness."""
-
-
-async def begin(visit: Visit) -> None:
-    """Create the record of a new anonymous session, in which something was stored."""
-    runtime = visit.runtime
-    data = encode(runtime, visit)
-    now = runtime.clock()
-    for _ in range(MAX_COLLISIONS):
-        identity = visit.identity or runtime.signer.mint()
-        record = amended(visit, _fresh(runtime, identity, None, data, now))
-        expires_at = record.slide(now)
-        if await runtime.store.create(
-            identity.handle, runtime.pack(record), expires_at=expires_at, user_id=None
-        ):
-            break
-        visit.identity = None
-    else:
-        raise StoreError(
-            f"{MAX_COLLISIONS} new handles in a row were taken: is the randomness broken?"
-        )
-    _take_over(visit, identity, make_held((1, expires_at, record)), data)
-    if runtime.emit.wants(SessionCreated):
-        runtime.emit(SessionCreated(identity.handle))
+from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
 
 
 async def replace(visit: Visit) -> None:
@@ -121,7 +93,7 @@ class _Succession:
                 secret_hash=digest, data=data, codec=runtime.codec_number
             )
         else:
-            record = _fresh(runtime, change.identity, change.user_id, data, self.now)
+            record = fresh_record(runtime, change.identity, change.user_id, data, self.now)
             if change.remember is not None:
                 record = record._replace(
                     idle=change.remember, deadline=self.now + change.remember, persistent=True
@@ -358,43 +330,10 @@ class _Succession:
         """Take over the new session, whose ID may leave now."""
         runtime, visit, change = self.runtime, self.visit, self.change
         handle, old, old_identity = change.identity.handle, self.old, self.old_identity
-        _take_over(visit, change.identity, self.fresh, self.mine)
+        take_over(visit, change.identity, self.fresh, self.mine)
         if self.lost is not None:
             visit.drops.append(self.lost)
         if old is not None and old_identity is not None:
             runtime.emit(SessionReplaced(old_identity.handle, handle, self.user_id, change.reason))
         else:
             runtime.emit(SessionCreated(handle, self.user_id))
-
-
-def _fresh(
-    runtime: Runtime, identity: Identity, user_id: str | None, data: bytes, now: float
-) -> Record:
-    config = runtime.config
-    lifetime = config.lifetime
-    return make_record(
-        (
-            secret_hash(identity.secret),
-            user_id,
-            0,
-            now,
-            None if user_id is None else now,
-            config.expire,
-            None if lifetime is None else now + lifetime,
-            runtime.persistent,
-            runtime.codec_number,
-            data,
-        )
-    )
-
-
-def _take_over(visit: Visit, identity: Identity, held: Held, mine: bytes) -> None:
-    """Make the visit one of the new session, whose ID is to be sent."""
-    visit.identity = identity
-    visit.buried = visit.tombstone = visit.replacement = None
-    visit.hold(held)
-    visit.base = mine
-    visit.epoch = held.record.epoch
-    visit.reissue = False
-    visit.must_issue = True
-    visit.settle()
