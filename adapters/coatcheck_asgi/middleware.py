@@ -13,6 +13,7 @@ from coatcheck.config import SessionConfig
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.events import logger
 from coatcheck.face import do_not_renew, headers_left, visit_of
+from coatcheck.handshake import HandshakeGuard
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.nesting import session_around
 from coatcheck.options import Options
@@ -60,12 +61,17 @@ class SessionMiddleware:
         self.key = key
         self._id_key = key + "_id"
         self._excludes, self._renews = self.config.excludes, self.config.renews
+        self._guard = HandshakeGuard(self.lifecycle.runtime)
         self._loads_ahead = not lazy and not self.lifecycle.runtime.opens_inline
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" and scope["type"] != "websocket":
-            await self.app(scope, receive, send)
-            return
+        if scope["type"] != "http":
+            if scope["type"] != "websocket":
+                await self.app(scope, receive, send)
+                return
+            if not self._admits(scope):
+                await send({"type": "websocket.close", "code": 1008, "reason": ""})
+                return
         # The caller's scope stays as it is.
         inner: dict[str, Any] = {**scope}
         if inner.get(self.key) is not None:
@@ -85,6 +91,13 @@ class SessionMiddleware:
         if self._loads_ahead:
             await session.prepare()
         await _Exchange(self.lifecycle, session, inner, receive, send).run(self.app)
+
+    def _admits(self, scope: Any) -> bool:
+        """Say whether a WebSocket is let in; one that gets no session from here always is."""
+        request = ASGIRequest(scope)
+        if scope.get(self.key) is not None or (self._excludes and self._excludes(request.path)):
+            return True
+        return self._guard.admits(request)
 
 
 def get_session(scope: Mapping[str, object], key: str = _KEY) -> AsyncSession:

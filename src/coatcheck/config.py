@@ -21,6 +21,7 @@ from coatcheck.clock import Clock, system_clock
 from coatcheck.errors import ConfigurationError
 from coatcheck.events import OnEvent
 from coatcheck.options import PRESETS, ConfigOptions, Given, Options, given
+from coatcheck.origins import origins
 from coatcheck.paths import Paths, PathTest, path_test
 from coatcheck.settings import store_from_env as store_from_env
 from coatcheck.settings import store_from_mapping as store_from_mapping
@@ -104,6 +105,10 @@ class SessionConfig:
 
     exclude: Paths = ()
     """The paths of requests that have no session at all: `exclude=["/static", "*.ico"]`."""
+
+    websocket_origins: tuple[str, ...] = ("same", "missing")
+    """Each `Origin` that may open a WebSocket with the session of a cookie, others get a 403:
+    `"same"` as `Host`, `"missing"` (no browser), `"https://app.example.org"`, `"null"`, `"any"`."""
 
     cache: Literal["private", "no-store"] = "private"
     """What `Cache-Control` says of a response for one session, where the application says nothing:
@@ -284,6 +289,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
             check("cookie_options", checks.mapping, "{'samesite': 'Strict'}")
         ),
         "state": check_if_given("state", _state),
+        "websocket_origins": check("websocket_origins", origins),
         "cache": check("cache", checks.choice, ("private", "no-store")),
         "clear_site_data": check("clear_site_data", _directives),
         "codec": check_if_given("codec", _codec),

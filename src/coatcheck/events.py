@@ -10,13 +10,13 @@ the logger is given one line a second. The hook is called each time, for it may 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from threading import Lock
 from typing import ClassVar, Final, Literal
 
-from coatcheck.clock import Clock, system_clock
+from coatcheck.clock import Clock
 
 logger = logging.getLogger("coatcheck")
 
@@ -153,6 +153,20 @@ class AmbiguousID(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OriginRefused(Event):
+    """A page of another origin tried to open a WebSocket with a visitor's session; it got a 403.
+
+    Where it is a page of yours, name its origin in `websocket_origins`, or have the proxy pass on
+    the `Host` that the browser sent. Both are what the client says, cut at 200 characters.
+    """
+
+    level: ClassVar[int] = logging.WARNING
+    floods: ClassVar[bool] = True
+    origin: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordCorrupt(Event):
     """What lies in the store under a handle is not a record of ours; it was left alone."""
 
@@ -209,12 +223,12 @@ class Emitter:
 
     __slots__ = ("_clock", "_hook", "_lines", "_lock")
 
-    def __init__(self, hook: OnEvent | None = None, clock: Clock = system_clock) -> None:
+    def __init__(self, hook: OnEvent | None, clock: Clock) -> None:
         self._hook = hook
         self._clock = clock
         self._lines: dict[type[Event], tuple[float, int]] = {}
         """When each kind that floods was last logged, and how many were not since."""
-        self._lock = Lock()
+        self._lock = threading.Lock()
 
     def wants(self, kind: type[Event]) -> bool:
         """Say whether anybody would see such an event; to ask where making it would be noticed."""

@@ -38,6 +38,7 @@ class PlainOptions(TypedDict, total=False):
     cookie_options: Mapping[str, Any]
     state: State | None
     exclude: Paths
+    websocket_origins: Sequence[str]
     cache: Literal["private", "no-store"]
     clear_site_data: bool | Sequence[str]
     codec: Literal["binary", "json"] | Codec | None
@@ -124,6 +125,7 @@ _ELSEWHERE: Final = {
     "key_prefix": "namespace",
     "fallbacks": "old_secrets",
     "secret_key_fallbacks": "old_secrets",
+    "allowed_origins": "websocket_origins",
     "store": "store=... where the adapter or manager is made, beside the configuration",
 }
 

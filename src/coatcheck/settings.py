@@ -255,7 +255,7 @@ _FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("expire", "lifetime", "permanent_idle", "touch_interval"), _duration),
     **dict.fromkeys(("slide", "save_on_error"), _flag),
     **dict.fromkeys(("max_size", "max_sessions_per_user"), _count),
-    **dict.fromkeys(("old_secrets", "exclude"), _list),
+    **dict.fromkeys(("old_secrets", "exclude", "websocket_origins"), _list),
     **dict.fromkeys(("renew", "clear_site_data"), _flag_or_list),
 }
 _COOKIE_FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {

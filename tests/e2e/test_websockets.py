@@ -141,3 +141,18 @@ def test_outage(visitor: Visitor) -> None:
         assert refusal.value.response.status_code == 503
         assert "Set-Cookie" not in refusal.value.response.headers
     assert visitor.show()["data"] == {"a": "1"}
+
+
+@on_asgi
+def test_sec_71_another_origin(visitor: Visitor) -> None:
+    """A page of another origin gets a 403 instead of the session; one of the same gets it."""
+    visitor.get("put", a="1")
+    for foreign in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        with pytest.raises(InvalidStatus) as refusal:
+            visitor.websocket(origin=foreign, connected="yes")
+        assert refusal.value.response.status_code == 403
+        assert "Set-Cookie" not in refusal.value.response.headers
+    assert visitor.stored == {"a": "1"}
+    with visitor.websocket(f"http://127.0.0.1:{visitor.server.port}") as websocket:
+        assert ask(websocket, "put b 2", "save")
+    assert visitor.stored == {"a": "1", "b": "2"}

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.e2e.servers import PATIENCE, Server
 
@@ -87,11 +88,12 @@ class Visitor:
         )
         return opened
 
-    def websocket(self, **query: str) -> ClientConnection:
-        """Open a WebSocket."""
+    def websocket(self, origin: str | None = None, **query: str) -> ClientConnection:
+        """Open a WebSocket, from a page of that origin."""
         return connect(
             f"ws://127.0.0.1:{self.server.port}/{self.mount}/socket?{urlencode(query)}",
             additional_headers={"Cookie": f"{self.cookie}={self.session_id}"},
+            origin=None if origin is None else Origin(origin),
             open_timeout=PATIENCE,
             close_timeout=PATIENCE,
             compression=None,

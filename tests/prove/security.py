@@ -7,6 +7,7 @@ from tests.prove.mutation import Mutation, scenarios
 _RESPONSE, _OPENING = "src/coatcheck/response.py", "src/coatcheck/opening.py"
 _LAYOUT = "src/coatcheck/layout.py"
 _TESTS = "tests/security/test"
+_ORIGINS = "tests/adapters/test_websocket_origins.py"
 _MEET = (
     f"{_TESTS}_shared_cache.py::test_sec_57_sec_52_sec_51_two_clients_behind_a_cache_never_meet",
 )
@@ -63,6 +64,41 @@ MUTATIONS: tuple[Mutation, ...] = (
         'return f"{self._deletion}; Secure" if self.is_secure(https=https) else self._deletion',
         "return self._deletion",
         _MEET,
+    ),
+    Mutation(
+        "websocket: a page of another origin has the session",
+        "adapters/coatcheck_asgi/middleware.py",
+        "return self._guard.admits(request)",
+        "return True",
+        (f"{_ORIGINS}::test_sec_71_a_foreign_page_gets_no_session",),
+    ),
+    Mutation(
+        "websocket: a host that begins alike is the same",
+        "src/coatcheck/origins.py",
+        "return place.removesuffix(port) == hosts[0].lower().removesuffix(port)",
+        "return place.startswith(hosts[0].lower().removesuffix(port))",
+        ("tests/core/test_origins.py::test_sec_71_another_origin_is_not",),
+    ),
+    Mutation(
+        "websocket: plain http reaches for https",
+        "src/coatcheck/origins.py",
+        'if scheme == "http" and request.scheme in ("https", "wss"):',
+        "if False:",
+        ("tests/core/test_origins.py::test_sec_71_another_origin_is_not",),
+    ),
+    Mutation(
+        "websocket: a State that names no header is trusted",
+        "src/coatcheck/handshake.py",
+        "reads_cookies = not vary or any(",
+        "reads_cookies = any(",
+        (f"{_ORIGINS}::test_sec_71_what_no_browser_sends_by_itself_is_not_judged",),
+    ),
+    Mutation(
+        "websocket: what is not listed is let in without an origin",
+        "src/coatcheck/origins.py",
+        "return not values and MISSING in self._allowed",
+        "return not values",
+        ("tests/core/test_origins.py::test_sec_71_no_origin_is_no_browser",),
     ),
     Mutation(
         "flood: a flood fills the log",

@@ -80,7 +80,7 @@ ROWS: Final = {
     68: "headers are opt-in, and must agree with the cookie",
     69: "a header cannot be spelled otherwise",
     70: "a CSRF token is bound to the session",
-    71: "a WebSocket's session can be checked again, and never sends a late cookie",
+    71: "a WebSocket's session is for its own pages, can be checked again, and sends nothing late",
     72: "neither an address nor a browser's name is a credential",
     # Stores
     73: "a store takes handles for keys and nothing else",

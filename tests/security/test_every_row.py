@@ -19,7 +19,6 @@ LATER: Final = {
 PARTLY: Final = {
     9: "no fallback from encryption to plaintext: with encryption at rest",
     30: "the grace after periodic rotation: with `rotate_every`",
-    71: "the check of Origin before a WebSocket: with `websocket_origins`",
 }
 """Rows of which only a part is built; that part has its tests."""
 

@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         SessionConfig(secret="...", preset="aal4")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionConfig(secret="...", clear_site_data=True)
         SessionConfig(secret="...", clear_site_data=["cache"])
+        SessionConfig(secret="...", websocket_origins=["same", "https://app.example.org"])
         SessionConfig(secret="...", evict="any")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionManager(secret="...", store="sqlite:///sessions.db", max_sessions_per_user=3)
         SessionManager(secret="...", store=MemoryStore())
