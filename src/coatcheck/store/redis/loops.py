@@ -40,7 +40,10 @@ class PerLoop(Generic[T]):
 
     def current(self) -> T:
         """Return the running loop's own; raise `ConfigurationError` on a loop not asyncio's."""
-        loop = running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = running_loop()  # which tells what to do instead
         if os.getpid() != self._process:
             self._process = os.getpid()
             # Kept, for to collect them would take them out of the selector, which is shared.

@@ -11,6 +11,7 @@ none, the connection is given up with all that wait for it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -60,11 +61,10 @@ class Wire(asyncio.Protocol):
         if self.lost:
             future.set_result(Unreachable(f"{self._where} has closed the connection"))
             return future
-        now = self._loop.time()
-        self._waiting.append((future, now))
+        self._waiting.append((future, time.monotonic()))
         self._transport.write(packed)
         if self._watch is None:
-            self._watch = self._loop.call_at(now + self._timeout, self._look)
+            self._watch = self._loop.call_later(self._timeout, self._look)
         return future
 
     def data_received(self, data: bytes) -> None:
@@ -102,9 +102,9 @@ class Wire(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        due = self._waiting[0][1] + self._timeout
-        if self._loop.time() < due:
-            self._watch = self._loop.call_at(due, self._look)
+        left = self._waiting[0][1] + self._timeout - time.monotonic()
+        if left > 0:
+            self._watch = self._loop.call_later(left, self._look)
         else:
             self.give_up(meaning(exceptions.TimeoutError(), self._where, self._timeout))
 
