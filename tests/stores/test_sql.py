@@ -241,6 +241,58 @@ def test_sec_78_users_are_values_and_nothing_else(url: str) -> None:
     store.close()
 
 
+HOSTILE_MODE = "NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL"
+QUOTING = ("' OR 1 = 1 -- ", "\\' OR 1 = 1 -- ", "a\\", "a\\\\'", '"', "\n\r\x1a", "%s", ":u")
+
+
+@pytest.fixture
+def hostile() -> Iterator[str]:
+    """Return the URL of a server on which a backslash is a character like any other."""
+    url = mariadb.fresh_url()
+    with mariadb.shared().connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL sql_mode = %s", (HOSTILE_MODE,))
+        yield url
+        cursor.execute("SET GLOBAL sql_mode = DEFAULT")
+
+
+def test_sec_78_whatever_the_server_takes_for_a_quote(hostile: str) -> None:
+    """Values stay values in every mode of the server, by either driver (CWE-89).
+
+    asyncmy escapes by backslashes where the server takes these for nothing.
+    """
+
+    async def use(verb: str, *args: Any, **options: Any) -> Any:
+        store = AsyncSQLStore(hostile)
+        try:
+            return await getattr(store, verb)(*args, **options)
+        finally:
+            await store.aclose()
+
+    blocking = SQLStore(hostile)
+    for number, user in enumerate(QUOTING):
+        key, payload = f"{number:032x}", user.encode() + b"'\\"
+        asyncio.run(use("admit", user, key, limit=None, evict=True))
+        assert asyncio.run(use("create", key, payload, expires_at=None, user_id=user))
+        assert asyncio.run(use("get", key)) == Stored(1, None, payload) == blocking.get(key)
+        assert [entry.key for entry in blocking.entries(user)] == [key]
+    assert len(blocking.scan()[0]) == len(asyncio.run(use("scan"))[0]) == len(QUOTING)
+    blocking.close()
+
+
+def test_sec_78_an_engine_that_does_not_quote(hostile: str) -> None:
+    """An engine that was handed in and cannot keep values apart is refused when it is used."""
+
+    async def use() -> None:
+        engine = create_async_engine(hostile.replace("mysql:", "mysql+asyncmy:"))
+        try:
+            await AsyncSQLStore(engine).get(KEY)
+        finally:
+            await engine.dispose()
+
+    with pytest.raises(ConfigurationError, match="NO_BACKSLASH_ESCAPES"):
+        asyncio.run(use())
+
+
 def test_an_expired_record_of_somebody_else(url: str, clock: ManualClock) -> None:
     """Whoever takes an expired record's key takes it out of the other user's index too."""
     store = SQLStore(url, clock=clock)
@@ -305,6 +357,21 @@ def test_a_purge_spares_a_user_who_came_back(url: str, clock: ManualClock) -> No
     assert not store.confirm("ann", OTHER, epochs[0])
     store.close()
     late.close()
+
+
+def test_a_table_that_refuses_rows(url: str) -> None:
+    """A constraint of somebody else's is a StoreError, and not a key that is taken for ever."""
+    store = SQLStore(url, prefix="checked_", create_tables=True)
+    assert store.get(KEY) is None
+    engine = store._engines.current()  # pyright: ignore[reportPrivateUsage]
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "ALTER TABLE checked_sessions ADD CONSTRAINT checked_own CHECK (version > 1)"
+        )
+    with pytest.raises(StoreError, match="checked_own"):
+        _create(store, KEY, None)
+    _drop(store, "checked_")
+    store.close()
 
 
 def test_payloads_are_not_in_errors(engine: Engine) -> None:

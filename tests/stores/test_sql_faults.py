@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import psycopg
+import pymysql
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from coatcheck.errors import StoreError
 from coatcheck.store.protocol import Admitted, Conflict, Stored, Updated
@@ -121,6 +123,58 @@ def test_a_connection_that_was_cut(server: Breakable, store: SQLStore, awaited: 
         *(Stored(1, None, b"first"), Updated(2), True, Admitted, True, Stored(1, None, b"")),
         Updated(3),
     ]
+
+
+@contextmanager
+def lost_answers(server: Breakable) -> Generator[tuple[SQLStore, Callable[[str], None]]]:
+    """Return a store, and what makes it lose the answer to the next statement of a kind."""
+    engine = create_engine(_with_driver(server))
+    marked: list[str] = []
+
+    @event.listens_for(engine, "do_execute")
+    def execute(cursor: Any, statement: str, values: Any, _context: Any) -> bool:
+        cursor.execute(statement, values)
+        if marked and statement.startswith(marked[0]):
+            marked.clear()
+            if isinstance(server, PostgreSQL):
+                cursor.connection.close()
+                raise psycopg.OperationalError("the connection was cut")
+            raise pymysql.OperationalError(2013, "the connection was cut")
+        return True
+
+    yield SQLStore(engine), marked.append
+    engine.dispose()
+
+
+def test_an_answer_that_is_lost(server: Breakable, store: SQLStore) -> None:
+    """What was done is not done again, and is answered as if nothing had been lost."""
+    store.delete(OTHER)
+    first = store.admit("bob", KEY, limit=1, evict=True)
+    with lost_answers(server) as (unlucky, lose):
+        lose("COMMIT")
+        second = unlucky.admit("bob", OTHER, limit=1, evict=True)
+        assert isinstance(first, Admitted)
+        assert second == Admitted(first.epoch, [KEY])
+        lose("INSERT")
+        assert unlucky.create(OTHER, b"", expires_at=None, user_id="bob")
+        lose("UPDATE")
+        assert unlucky.update(OTHER, b"x", version=1, expires_at=8e9) == Updated(2)
+        lose("UPDATE")
+        assert unlucky.touch(OTHER, version=2, expires_at=9e9)
+    for key in (KEY, OTHER):
+        store.delete(key, user_id="bob")
+
+
+def test_the_answer_to_a_removal_is_lost(server: Breakable, store: SQLStore) -> None:
+    """Whether it was this call that removed the record is unknown then, and so it is told.
+
+    `None` would say that there was nothing: after a tombstone, that nothing has replaced it.
+    """
+    with lost_answers(server) as (unlucky, lose):
+        lose("DELETE")
+        with pytest.raises(StoreError, match="nobody can say"):
+            unlucky.delete(KEY)
+        assert unlucky.delete(KEY) is None
 
 
 def test_a_server_that_is_killed(server: Breakable, store: SQLStore, awaited: Awaited) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from coatcheck.clock import Clock
 from coatcheck.errors import StoreError
-from coatcheck.store.sql import errors
+from coatcheck.store.sql import drivers, errors
 from coatcheck.store.sql.engines import Engines
 from coatcheck.store.sql.errors import Meaning
 from coatcheck.store.sql.statements import Statements
@@ -83,6 +83,7 @@ class Database:
             raise StoreError(f"the store in {self.name} is closed")
         with self._engines.current().connect() as connection:
             if self._statements is None:
+                drivers.check_quoting(connection)
                 self._statements = Statements(self.tables, connection.dialect)
             work = Work(connection, self._statements, again=again)
             try:

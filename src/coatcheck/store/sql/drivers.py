@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -39,6 +39,11 @@ _OF_MYSQL: Final = frozenset(
     }
 )
 """What a URL of MySQL may say to the driver."""
+
+_MODE: Final = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION"
+"""What our own connections ask of MySQL: no other mode changes what a value means."""
+_BY_BACKSLASH: Final = frozenset({"asyncmy", "aiomysql"})
+"""Drivers that put values into a statement, escaped by backslashes whatever the server's mode."""
 
 
 def parse(url: str | URL, *, is_async: bool) -> URL:
@@ -139,11 +144,25 @@ def _options(url: URL, timeout: float, pool_size: int) -> tuple[dict[str, Any], 
     parameters = {
         "connect_timeout": whole,
         "read_timeout": timeout,
-        "init_command": f"SET SESSION innodb_lock_wait_timeout = {max(1, whole - 1)}",
+        "init_command": f"SET SESSION innodb_lock_wait_timeout = {max(1, whole - 1)},"
+        f" SESSION sql_mode = '{_MODE}'",
     }
     if url.drivername.endswith("pymysql"):
         parameters["write_timeout"] = timeout
     return options, parameters
+
+
+def check_quoting(connection: Connection) -> None:
+    """Refuse a connection on which a value could become part of a statement (CWE-89)."""
+    if connection.dialect.driver in _BY_BACKSLASH:
+        mode = connection.exec_driver_sql("SELECT @@SESSION.sql_mode").scalar_one()
+        if "NO_BACKSLASH_ESCAPES" in str(mode):
+            raise ConfigurationError(
+                f"{connection.dialect.driver} does not quote values as the server's sql_mode"
+                " NO_BACKSLASH_ESCAPES wants them, and they become statements: make the engine"
+                " without that mode, connect_args={'init_command': \"SET sql_mode = ...\"}, or"
+                " give the store a URL"
+            )
 
 
 def _load(module: str, backend: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from coatcheck.errors import StoreError
 from coatcheck.events import logger
 from coatcheck.store.protocol import (
     ADMISSION_GRACE,
@@ -60,9 +61,10 @@ def create(
         try:
             work.do(work.sql.insert, **values)
             return True
-        except IntegrityError:
+        except IntegrityError as error:
             # The key is taken; by whom, a statement of its own has to look.
             rows = work.rows(work.sql.look, n=namespace, k=key)
+            work.look_anew(error)
         for row in rows:
             record = _live(row, now)
             if record is not None:
@@ -95,6 +97,7 @@ def update(
         # Between the two statements another writer may have come to the very version asked for.
         if current.version != version:
             return Conflict(current)
+        work.look_anew()
 
 
 def touch(
@@ -126,6 +129,13 @@ def delete(
         # What was removed decides who ends what, so it must not get lost. An entry without a record
         # counts for half a minute, and goes with the next purge.
         logger.warning("an index entry of a removed session was left behind: %s", reason(error))
+    if row is None and work.again:
+        # To say that there was nothing decides a race, perhaps wrongly: after a tombstone one goes
+        # on to what has replaced it.
+        raise StoreError(
+            "the connection to the database was lost while a session was being removed: it is gone,"
+            " and nobody can say whether that was done here"
+        )
     return None if row is None else _live(row, now)
 
 
@@ -140,6 +150,7 @@ def _pull(work: Work, namespace: str, key: str) -> Any:
             return None
         if work.count(work.sql.remove, n=namespace, k=key, v=rows[0][0], was=rows[0][1]) == 1:
             return rows[0]
+        work.look_anew()
 
 
 def entries(work: Work, now: float, namespace: str, user_id: bytes) -> Sequence[IndexEntry]:
@@ -168,7 +179,8 @@ def admit(
     ((epoch, counter),) = work.rows(work.sql.user, **user)
     evicted: list[str] = []
     if limit is not None:
-        counted, dead = _standing(work.rows(work.sql.standing, **user, now=now), now, key)
+        rows = work.rows(work.sql.standing, **user, now=now)
+        counted, dead = _standing(rows, now, key)
         counted = [other for other in counted if other != replaces]
         evicted = counted[: max(0, len(counted) + 1 - limit)]
         if limit < 1 or (evicted and not evict):
@@ -178,6 +190,9 @@ def admit(
             work.do(work.sql.forget_all, **user, ks=dead)
         if evicted:
             work.do(work.sql.evict, **user, ks=evicted)
+        if work.again and any(row[0] == key for row in rows):
+            # It was entered before the connection was lost, and what it evicted then is marked.
+            evicted = [row[0] for row in rows if row[2] and row[0] not in dead] + evicted
     work.do(work.sql.enter, **user, k=key, counter_=counter, now=now, r=replaces)
     work.commit()
     return Admitted(epoch, evicted)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import SQLAlchemyError
 
+from coatcheck.errors import StoreError
 from coatcheck.store.sql.statements import Statements
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+TRIES: Final = 100
+"""How often a step may look anew because somebody else was faster."""
 
 
 class Work:
@@ -21,7 +25,7 @@ class Work:
     statement, which is most of what a store does, so costs one round trip and not three.
     """
 
-    __slots__ = ("_begun", "_connection", "again", "sql")
+    __slots__ = ("_begun", "_connection", "_tries", "again", "sql")
 
     def __init__(self, connection: Connection, statements: Statements, *, again: bool) -> None:
         self.sql = statements
@@ -29,6 +33,7 @@ class Work:
         """Whether a connection was lost on the way, so that this step may have been done before."""
         self._connection = connection
         self._begun = False
+        self._tries = 0
 
     def rows(self, statement: Executable, **values: Any) -> Sequence[Any]:
         """Run a statement and return all of its rows."""
@@ -46,6 +51,20 @@ class Work:
         """Run a statement once for each set of values."""
         if values:
             self._connection.execute(statement, values)
+
+    def look_anew(self, refusal: SQLAlchemyError | None = None) -> None:
+        """Count one more try, where another transaction has come between two statements.
+
+        Where it comes each time it is none, but a constraint, a trigger or a policy that somebody
+        has given the table. Raises the `refusal` then, or `StoreError`.
+        """
+        self._tries += 1
+        if self._tries < TRIES:
+            return
+        raise refusal or StoreError(
+            "a row of the sessions is there and can neither be changed nor removed: see what"
+            " triggers and policies its table has, and what its user may do"
+        )
 
     def begin(self, *statements: str) -> None:
         """Begin a transaction, in the way of the engine or by other statements."""
