@@ -53,9 +53,25 @@ class Folder:
         if hasattr(self, "_descriptor"):
             self.close()
 
-    def open(self, name: str) -> int | None:
-        """Open a file for reading, no link and never waiting; `None` where nothing is there."""
-        return self._open(name, _READ)
+    def read(self, name: str, *, whole: bool = True) -> bytes | None:
+        """Read a file, no link and never waiting; `None` where nothing is there.
+
+        Unless it is to be read `whole`, its beginning will do, of `CHUNK` bytes. Raises
+        `CorruptRecord` if it is no regular file of its own.
+        """
+        descriptor = self._open(name, _READ)
+        if descriptor is None:
+            return None
+        try:
+            data = begin_to_read(descriptor)
+            if whole and len(data) == CHUNK:
+                parts = [data]
+                while chunk := os.read(descriptor, 1 << 20):
+                    parts.append(chunk)
+                return b"".join(parts)
+            return data
+        finally:
+            os.close(descriptor)
 
     def open_for_change(self, name: str) -> int | None:
         """Open a file for writing in its place. The caller holds the lock of its shard."""
@@ -80,15 +96,16 @@ class Folder:
 
         Entering it raises `StoreError` if the lock is not free within the timeout.
         """
-        return Held(self._locks, lambda: self._open_lock(f"{shard}/lock"), f"{self.path}/{shard}")
+        return Held(self._locks, self._open_lock, shard, self.path)
 
-    def _open_lock(self, name: str) -> int:
-        if name[:2] not in self._known:
-            self._make(name[:2])
+    def _open_lock(self, shard: str) -> int:
+        name = f"{shard}/lock"
+        if shard not in self._known:
+            self._make(shard)
         try:
             return os.open(name, _CHANGE, dir_fd=self._descriptor)
         except FileNotFoundError:
-            self._make(name[:2])
+            self._make(shard)
             return os.open(name, _CHANGE | os.O_CREAT, 0o600, dir_fd=self._descriptor)
 
     def replace(self, name: str, data: bytes) -> None:
@@ -114,12 +131,14 @@ class Folder:
         except BaseException:
             self.tidy(shard)
             raise
-        self._settle(shard)
+        if self._fsync:
+            self._settle(shard)
 
     def remove(self, name: str) -> None:
         """Remove a file. The caller holds the lock of its shard."""
         os.unlink(f"{name[:2]}/{name}", dir_fd=self._descriptor)
-        self._settle(name[:2])
+        if self._fsync:
+            self._settle(name[:2])
 
     def tidy(self, shard: str) -> None:
         """Remove what somebody was writing who died. The caller holds the lock of the shard."""
@@ -160,13 +179,12 @@ class Folder:
             os.close(descriptor)
 
     def _settle(self, shard: str) -> None:
-        """Have the disk know what the shard now contains, where that was asked for."""
-        if self._fsync:
-            descriptor = os.open(shard, _LIST, dir_fd=self._descriptor)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        """Have the disk know what the shard now contains."""
+        descriptor = os.open(shard, _LIST, dir_fd=self._descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _make(self, shard: str) -> None:
         try:
@@ -216,22 +234,11 @@ class Folder:
         )
 
 
-def read(descriptor: int) -> bytes:
-    """Read an open file to its end; raise `CorruptRecord` if it is no regular file of its own.
+def begin_to_read(descriptor: int) -> bytes:
+    """Read the beginning of an open file; raise `CorruptRecord` unless it is regular and its own.
 
     A second name (a hard link) may be anywhere, so the file may be somebody else's (CWE-62).
     """
-    data = begin_to_read(descriptor)
-    if len(data) < CHUNK:
-        return data
-    parts = [data]
-    while chunk := os.read(descriptor, 1 << 20):
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def begin_to_read(descriptor: int) -> bytes:
-    """Read the beginning of an open file; raise `CorruptRecord` as `read` does."""
     try:
         data = os.read(descriptor, CHUNK)
     except (IsADirectoryError, BlockingIOError) as error:

@@ -61,35 +61,30 @@ def begin(key: str, payload: bytes, expires_at: float | None, user_id: str | Non
     user = json.dumps(user_id).replace(" ", "\\u0020").encode() if user_id is not None else _NOBODY
     if len(user) > LIMIT - 256:
         raise ValueError(f"a user ID takes at most {LIMIT - 256} bytes here, not {len(user)}")
-    return Header(key, expires_at, 1, len(payload), checksum(payload), user)
+    return make_header((key, expires_at, 1, len(payload), checksum(payload), user))
 
 
 def follow(header: Header, payload: bytes, expires_at: float | None) -> Header:
     """Return the header of the next version."""
-    return Header(
-        header.key,
-        expires_at,
-        header.version + 1,
-        len(payload),
-        checksum(payload),
-        header.user,
-    )
+    key, _, version, _, _, user = header
+    return make_header((key, expires_at, version + 1, len(payload), checksum(payload), user))
 
 
 def encode(header: Header) -> bytes:
     """Return the header as a line; headers that differ in the deadline alone have one length."""
-    deadline = _NEVER if header.expires_at is None else repr(float(header.expires_at)).encode()
+    key, expires_at, version, size, check, user = header
+    deadline = _NEVER if expires_at is None else b"%r" % float(expires_at)
     line = b"%b %b %b %-24b %d %d %b %b " % (
         _FORMAT,
         _VERSION,
-        header.key.encode(),
+        key.encode(),
         deadline,
-        header.version,
-        header.size,
-        header.checksum,
-        header.user,
+        version,
+        size,
+        check,
+        user,
     )
-    return line + checksum(line) + b"\n"
+    return b"%b%08x\n" % (line, crc32(line))
 
 
 def decode(key: str, line: bytes) -> Header:

@@ -39,26 +39,20 @@ class Locks:
         self._exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
         self._unlock = fcntl.LOCK_UN
 
-    def take(self, open_file: Callable[[], int], name: str) -> int:
-        """Open the lock file and lock it; return its descriptor.
+    def take(self, open_file: Callable[[str], int], shard: str, folder: str) -> int:
+        """Open the lock file of a shard and lock it; return its descriptor.
 
-        Raises `StoreError` if the lock is not free in time; `name` is how that calls it.
+        Raises `StoreError` if the lock is not free in time, which names the shard and its folder.
         """
         end = 0.0
-        pause = FIRST_PAUSE
         while True:
-            descriptor = open_file()
+            descriptor = open_file(shard)
             try:
-                while not self._try(descriptor):
-                    now = time.monotonic()
-                    end = end or now + self._timeout
-                    if now >= end:
-                        raise StoreError(
-                            f"{name} was locked for {self._timeout:g} s: another process holds it,"
-                            " or its disk does not answer"
-                        )
-                    time.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                try:
+                    self._flock(descriptor, self._exclusive)
+                except BlockingIOError:
+                    end = end or time.monotonic() + self._timeout
+                    self._wait(descriptor, end, f"{folder}/{shard}")
                 if os.fstat(descriptor).st_nlink:
                     return descriptor
             except BaseException:
@@ -66,6 +60,21 @@ class Locks:
                 raise
             # Somebody tidied up the lock file meanwhile, and others lock a new one by now.
             os.close(descriptor)
+
+    def _wait(self, descriptor: int, end: float, name: str) -> None:
+        pause = FIRST_PAUSE
+        while time.monotonic() < end:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            try:
+                self._flock(descriptor, self._exclusive)
+            except BlockingIOError:
+                continue
+            return
+        raise StoreError(
+            f"{name} was locked for {self._timeout:g} s: another process holds it, or its disk does"
+            " not answer"
+        )
 
     def drop(self, descriptor: int) -> None:
         """Unlock and close."""
@@ -75,27 +84,23 @@ class Locks:
         finally:
             os.close(descriptor)
 
-    def _try(self, descriptor: int) -> bool:
-        try:
-            self._flock(descriptor, self._exclusive)
-        except BlockingIOError:
-            return False
-        return True
-
 
 class Held:
     """A lock for a `with` statement."""
 
-    __slots__ = ("_descriptor", "_locks", "_name", "_open")
+    __slots__ = ("_descriptor", "_folder", "_locks", "_open", "_shard")
 
-    def __init__(self, locks: Locks, open_file: Callable[[], int], name: str) -> None:
+    def __init__(
+        self, locks: Locks, open_file: Callable[[str], int], shard: str, folder: str
+    ) -> None:
         self._locks = locks
         self._open = open_file
-        self._name = name
+        self._shard = shard
+        self._folder = folder
         self._descriptor = -1
 
     def __enter__(self) -> None:
-        self._descriptor = self._locks.take(self._open, self._name)
+        self._descriptor = self._locks.take(self._open, self._shard, self._folder)
 
     def __exit__(
         self,

@@ -9,7 +9,7 @@ from typing import Final
 from coatcheck.clock import Clock
 from coatcheck.errors import CorruptRecord
 from coatcheck.store.file import header as headers
-from coatcheck.store.file.folder import Folder, begin_to_read, read
+from coatcheck.store.file.folder import Folder, begin_to_read
 from coatcheck.store.file.header import Header
 from coatcheck.store.protocol import (
     GARBAGE_AFTER,
@@ -83,7 +83,7 @@ class Records:
                 if descriptor is None:
                     return False
                 try:
-                    header = _decode(key, begin_to_read(descriptor))[0]
+                    header, _ = _split(key, begin_to_read(descriptor))
                     if header.version != version or not self._is_live(header):
                         return False
                     if header.expires_at is not None and header.expires_at < expires_at:
@@ -152,37 +152,26 @@ class Records:
 
     def _read(self, key: str) -> Stored | None:
         """Return the live record; raise `CorruptRecord` for what is not whole."""
-        whole = self._whole(key)
-        if whole is None:
+        data = self.folder.read(key)
+        if data is None:
             return None
-        header, payload = whole
-        if header.expires_at is not None and self._clock() >= header.expires_at:
+        header, payload = _split(key, data)
+        _, expires_at, version, _, _, _ = header
+        if expires_at is not None and self._clock() >= expires_at:
             return None
         if not _is_sound(header, payload):
             raise CorruptRecord("the payload in the file is damaged")
-        return make_stored((header.version, header.expires_at, payload))
+        return make_stored((version, expires_at, payload))
 
     def _whole(self, key: str) -> tuple[Header, bytes] | None:
         """Return what is in a file, live and sound or not; raise `CorruptRecord` without header."""
-        descriptor = self.folder.open(key)
-        if descriptor is None:
-            return None
-        try:
-            data = read(descriptor)
-        finally:
-            os.close(descriptor)
-        header, begin = _decode(key, data)
-        return header, data[begin:]
+        data = self.folder.read(key)
+        return None if data is None else _split(key, data)
 
     def _header(self, key: str) -> Header | None:
         """Return the header of a record, live or not, without reading the payload."""
-        descriptor = self.folder.open(key)
-        if descriptor is None:
-            return None
-        try:
-            return _decode(key, begin_to_read(descriptor))[0]
-        finally:
-            os.close(descriptor)
+        data = self.folder.read(key, whole=False)
+        return None if data is None else _split(key, data)[0]
 
     def _peek(self, name: str) -> Header | None:
         """Return the header of a record; `None` for whatever is none."""
@@ -203,9 +192,9 @@ def _is_sound(header: Header, payload: bytes) -> bool:
     return len(payload) == header.size and headers.checksum(payload) == header.checksum
 
 
-def _decode(key: str, data: bytes) -> tuple[Header, int]:
-    """Return the header at the beginning of a file, and where the payload begins."""
+def _split(key: str, data: bytes) -> tuple[Header, bytes]:
+    """Return the header with which a file begins, and what was read of the payload."""
     end = data.find(b"\n", 0, headers.LIMIT)
     if end < 0:
         raise CorruptRecord("the file does not begin with a header")
-    return headers.decode(key, data[:end]), end + 1
+    return headers.decode(key, data[:end]), data[end + 1 :]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.clock import Clock
 from coatcheck.errors import CorruptRecord
-from coatcheck.store.file.folder import Folder, read
+from coatcheck.store.file.folder import Folder
 from coatcheck.store.file.records import Records
 from coatcheck.store.file.users import Users
 
@@ -62,15 +61,13 @@ class Upkeep:
             return True
 
     def _is_due(self, interval: float) -> bool:
-        descriptor = self._records.folder.open(_CLAIM)
-        if descriptor is None:
-            return True
         try:
-            claimed_at = float(read(descriptor))
+            found = self._records.folder.read(_CLAIM)
+            if found is None:
+                return True
+            claimed_at = float(found)
         except (ValueError, CorruptRecord):
             return True
-        finally:
-            os.close(descriptor)
         # A claim from the future was made by a clock that was wrong.
         return not 0 <= self._clock() - claimed_at < interval
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from coatcheck.clock import Clock
 from coatcheck.errors import CorruptRecord, StoreError
-from coatcheck.store.file.folder import Folder, read
+from coatcheck.store.file.folder import Folder
 from coatcheck.store.protocol import (
     ADMISSION_GRACE,
     Admission,
@@ -149,19 +148,17 @@ class Users:
 
         A damaged file is no empty one: sessions that are not listed would outlive a revocation.
         """
-        descriptor = self.folder.open(name)
-        if descriptor is None:
-            return User(secrets.randbits(48), [])
         try:
-            content = json.loads(read(descriptor))
+            found = self.folder.read(name)
+            if found is None:
+                return User(secrets.randbits(48), [])
+            content = json.loads(found)
             return User(content["epoch"], [Entry(**entry) for entry in content["entries"]])
         except (ValueError, TypeError, KeyError, CorruptRecord) as error:
             raise StoreError(
                 f"the list of a user's sessions, {self.folder.path}/{name[:2]}/{name}, is damaged:"
                 " end the sessions of that user, then remove the file"
             ) from error
-        finally:
-            os.close(descriptor)
 
     def _save(self, name: str, user: User) -> None:
         if user.entries:
