@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ WORKERS: Final[dict[str, Kind]] = {
     "gunicorn-preload": KINDS["gunicorn-sync"].with_arguments("--workers", "2", "--preload"),
     "uvicorn": KINDS["uvicorn"].with_arguments("--workers", "2"),
 }
+_turns = itertools.count()
 
 
 @pytest.fixture(scope="module", params=WORKERS)
@@ -51,7 +53,6 @@ class Turns:
     def __init__(self, server: Server) -> None:
         self._visitor = Visitor(server, "plain")
         self._busy: dict[int, tuple[str, socket.socket]] = {}
-        self._count = 0
 
     def __enter__(self) -> Turns:
         while len(self._busy) < 2:
@@ -76,10 +77,10 @@ class Turns:
         return stack
 
     def _block(self) -> None:
-        self._count += 1
-        gate = f"{id(self)}-{self._count}"
+        # No two tests may have the same: the gates of those before are open.
+        gate = f"turn-{next(_turns)}"
         opened = self._visitor.begin("block", gate=gate)
-        found = self._visitor.server.wait_for(f"{gate} holds up ([0-9]+)")
+        found = self._visitor.server.wait_for(rf"\b{gate} holds up ([0-9]+)")
         self._busy[int(found[1])] = gate, opened
 
     def _free(self, process: int) -> None:

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine
 
-PATIENCE = 20.0
-"""Seconds that a server may take to start."""
+PATIENCE = 60.0
+"""Seconds that a server may take to start or to end, on a machine that has much else to do."""
 IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 NOBODY = 65534
 PREFIX = "coatcheck-sql-"
@@ -74,7 +74,7 @@ class DatabaseServer:
             raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')}")
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers; raise at once where it gives up."""
         with open(self.folder / "server.log", "ab") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -87,20 +87,33 @@ class DatabaseServer:
                 group=self._user,
                 extra_groups=None if self._user is None else [],
             )
-        wait_for(self.answers, lambda: (self.folder / "server.log").read_text()[-2000:])
+        wait_for(self._serves, self._told)
+
+    def _serves(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(f"{self.command()[0]} has ended instead of serving: {self._told()}")
+        return self.answers()
+
+    def _told(self) -> str:
+        log = self.folder / "server.log"
+        return f"the end of {log} is:\n{log.read_text(errors='replace')[-2000:]}"
 
     def signal(self, number: int) -> None:
         """Send a signal to all of its processes, such as SIGSTOP or SIGCONT."""
         if self._process is not None:
-            for pid in [self._process.pid, *_children(self._process.pid)]:
-                os.kill(pid, number)
+            _signal([self._process.pid, *_children(self._process.pid)], number)
 
     def kill(self) -> None:
-        """Kill it as a crash of the machine does: all of its processes, at once."""
+        """Kill it as a crash of the machine does: all of its processes, at once.
+
+        PostgreSQL does not start again before the last one is gone.
+        """
         if self._process is not None:
-            self.signal(signal.SIGKILL)
+            children = _children(self._process.pid)
+            _signal([self._process.pid, *children, *_children(self._process.pid)], signal.SIGKILL)
             self._process.wait()
             self._process = None
+            wait_for(lambda: not any(map(_runs, children)), self._told)
 
     def remove(self) -> None:
         """End it, and remove what it has left; a child process leaves it to its parent."""
@@ -126,6 +139,21 @@ def die_with_parent() -> None:
     pr_set_pdeathsig = 1
     with contextlib.suppress(OSError):
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _signal(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        # Some end by themselves, and those of PostgreSQL all do when the first one has.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _runs(pid: int) -> bool:
+    """Say whether the process is there, and no mere entry that nobody has asked for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _children(pid: int) -> list[int]:

