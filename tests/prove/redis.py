@@ -118,6 +118,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}/test_redis_faults.py::test_a_server_that_hangs[async-url]",),
     ),
     Mutation(
+        "redis: what an admission evicted is lost with its answer",
+        _USERS,
+        "    if before and evict == '1' then\n",
+        "    if false then\n",
+        (f"{_TESTS}/test_redis.py::test_a_client_that_sends_everything_twice",),
+    ),
+    Mutation(
+        "redis: a foreign value ends the list of all sessions",
+        _STEPS,
+        "if isinstance(reply, NotAString) and odd is not None:",
+        "if odd is not None and not odd and reply is None:",
+        (f"{_TESTS}/test_redis_faults.py::test_what_others_have_put_in_between[url]",),
+    ),
+    Mutation(
+        "async-redis: of two event loops that begin at once one is forgotten",
+        f"{_REDIS}/loops.py",
+        "            with self._lock:\n                if self._closed:",
+        "            if True:\n                if self._closed:",
+        (f"{_TESTS}/test_redis.py::test_two_loops_begin_at_the_same_moment",),
+    ),
+    Mutation(
         "async-redis: the store has one connection for all event loops",
         f"{_REDIS}/loops.py",
         "thing = self._things.get(loop)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from coatcheck.store import open_async_store, open_store
 from coatcheck.store.protocol import GARBAGE_AFTER, Admitted, Conflict, Refused, Stored, Updated
 from coatcheck.store.redis import AsyncRedisStore, RedisStore, records, scripts
 from coatcheck.store.redis.keys import HORIZON
+from coatcheck.store.redis.loops import PerLoop
 from coatcheck.store.redis.steps import update_arguments
 from coatcheck.testing import ManualClock
 from coatcheck.testing.store_contract import in_child
@@ -128,6 +130,13 @@ def test_the_limit_counts_who_is_there(way: Way, raw: Any, clock: ManualClock) -
     assert [entry.key for entry in way.entries("ann")] == [KEYS[1], KEYS[3]]
 
 
+def test_a_limit_far_below_what_is_there(way: Way, raw: Any, clock: ManualClock) -> None:
+    """However many have to make room, each of them is named."""
+    entry = struct.pack(">dd", 0.0, clock()) + b"0"
+    raw.hset(INDEX, mapping={"e": "1", "c": "0"} | {f"{n:032x}": entry for n in range(9000)})
+    assert len(way.admit("ann", "f" * 32, limit=1, evict=True).evicted) == 9000
+
+
 def test_a_write_sent_twice_is_one_write(way: Way, raw: Any, clock: ManualClock) -> None:
     """A client that has lost the answer and sends the command again is told of its own success."""
     way.create()
@@ -162,6 +171,10 @@ def test_a_client_that_sends_everything_twice(url: str) -> None:
                 Stored(2, deadline, b"2")
             )
             assert store.create(key, b"4", expires_at=deadline, user_id=user_id) is False
+        assert isinstance(store.admit("ann", KEYS[3], limit=None, evict=True), Admitted)
+        room = store.admit("ann", KEYS[4], limit=1, evict=True)
+        assert isinstance(room, Admitted)
+        assert room.evicted == [KEYS[3]]
 
 
 def test_round_trips(way: Way, url: str, raw: Any) -> None:
@@ -248,6 +261,33 @@ def test_a_store_that_is_closed_while_it_connects(url: str) -> None:
             await waiting
 
     asyncio.run(main())
+
+
+def test_two_loops_begin_at_the_same_moment() -> None:
+    """Each keeps what was made for it; else nobody could close that any more."""
+    things, armed, found = PerLoop(object, "nowhere"), threading.Event(), list[object]()
+
+    async def ask() -> object:
+        return things.current()
+
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        late = threading.Thread(target=lambda: found.append(other.run(ask())))
+
+        class Watched(asyncio.SelectorEventLoop):
+            def is_closed(self) -> bool:
+                if armed.is_set():
+                    # Just where the first one looks which loops are over.
+                    armed.clear()
+                    late.start()
+                    late.join(0.1)
+                return super().is_closed()
+
+        with asyncio.Runner(loop_factory=Watched) as watched:
+            watched.run(ask())
+            armed.set()
+            one.run(ask())
+            late.join()
+            assert [other.run(ask())] == found
 
 
 def test_several_event_loops(url: str) -> None:

@@ -218,6 +218,21 @@ def test_what_others_have_put_there(way: Way, server: servers.Server) -> None:
     assert way.create() is True
 
 
+def test_what_others_have_put_in_between(way: Way, server: servers.Server) -> None:
+    """Sessions are listed and users are purged, whatever else lies under names like theirs."""
+    way.create()
+    way.admit("ann", KEY, limit=None, evict=False)
+    odd = b"coatcheck/s/" + b"\xff" * 32
+    for command in (("SET", odd, "x"), ("HSET", "coatcheck/s/" + KEYS[1], "a", "b")):
+        server.ask(*command)
+    server.ask("SET", "coatcheck/u/bob", "no index")
+    assert sorted(way.scan()[0]) == [KEY, KEYS[1]]
+    with pytest.raises(CorruptRecord):
+        way.get(KEYS[1])
+    assert way.purge() == 0
+    assert [entry.key for entry in way.entries("ann")] == [KEY]
+
+
 @pytest.mark.parametrize("way", ["url", "async-url"], indirect=True)
 def test_a_server_killed_under_load(way: Way, server: servers.Server) -> None:
     """What was acknowledged is kept, nothing is counted twice, and everybody goes on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -35,6 +36,7 @@ class PerLoop(Generic[T]):
         self._make = make
         self._where = where
         self._things: dict[asyncio.AbstractEventLoop, T] = {}
+        self._lock = threading.Lock()
         self._process = os.getpid()
         self._closed = False
 
@@ -46,24 +48,27 @@ class PerLoop(Generic[T]):
             loop = running_loop()  # which tells what to do instead
         if os.getpid() != self._process:
             self._process = os.getpid()
+            self._lock = threading.Lock()  # a thread of the parent may have had it
             # Kept, for to collect them would take them out of the selector, which is shared.
             _abandoned.append(self._things)
             self._things = {}
         thing = self._things.get(loop)
         if thing is None:
-            if self._closed:
-                raise StoreError(f"the store of {self._where} is closed")
-            # A closed loop, and what belonged to it, would be kept here for ever.
-            self._things = {
-                other: one for other, one in self._things.items() if not other.is_closed()
-            }
-            thing = self._things[loop] = self._make()
+            with self._lock:
+                if self._closed:
+                    raise StoreError(f"the store of {self._where} is closed")
+                # A closed loop, and what belonged to it, would be kept here for ever.
+                self._things = {
+                    other: one for other, one in self._things.items() if not other.is_closed()
+                }
+                thing = self._things[loop] = self._make()
         return thing
 
     def close(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
         """Make no more; return what there is to be closed, with the loops."""
-        self._closed = True
-        things, self._things = self._things, {}
+        with self._lock:
+            self._closed = True
+            things, self._things = self._things, {}
         if os.getpid() != self._process:
             return []
         return [(loop, thing) for loop, thing in things.items() if not loop.is_closed()]

@@ -84,6 +84,7 @@ def user_of(value: bytes) -> bytes:
 
 DEADLINE_AT: Final = ("10", "17")
 """Where in a value the deadline lies, as GETRANGE takes it."""
+NO_DEADLINE: Final = pack_time(inf)
 
 
 def is_live(deadline: bytes, now: float) -> bool:

@@ -7,6 +7,7 @@ goes after it, and the index is told to last before the record is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -34,11 +35,12 @@ from coatcheck.store.redis.keys import (
     time_to_live,
 )
 from coatcheck.store.redis.link import AsyncLink, Command, Reply
-from coatcheck.store.redis.trouble import NoScript
+from coatcheck.store.redis.trouble import NoScript, NotAString
 from coatcheck.store.redis.users import Entry
 
 _PAGE: Final = 500
 """Names that a purge looks at in one go."""
+_is_key: Final = re.compile(rb"[0-9a-f]{32}").fullmatch
 
 
 class Steps:
@@ -186,7 +188,7 @@ class Steps:
         before = self._clock() - GARBAGE_AFTER
         async for names in self._pages(self._names.users, _PAGE):
             for index, fields in zip(
-                names, await self._all([("HGETALL", name) for name in names]), strict=True
+                names, await self._all([("HGETALL", name) for name in names], {}), strict=True
             ):
                 old = [one for one in users.entries(fields) if one.admitted_at <= before]
                 dead = await self._dead(old, before)
@@ -201,10 +203,13 @@ class Steps:
         return bool(await self._link.run(scripts.CLAIM, self._names.purge, *times, life or "") == 1)
 
     async def scan(self, cursor: str | None, count: int) -> tuple[Sequence[str], str | None]:
-        """Return the live keys of a page, and the cursor of the next."""
+        """Return the live keys of a page, and the cursor of the next.
+
+        What is no record of ours is live, so that whoever copies or counts is told of it.
+        """
         start = self._names.sessions
         names, after = await self._link.scan(cursor or "", everything_under(start), count)
-        keys = [self._names.key(name) for name in names if len(name) == len(start) + 32]
+        keys = [self._names.key(name) for name in names if _is_key(name[len(start) :])]
         now = self._clock()
         deadlines = await self._deadlines(keys)
         live = [key for key, at in zip(keys, deadlines, strict=True) if records.is_live(at, now)]
@@ -228,13 +233,20 @@ class Steps:
 
     async def _deadlines(self, keys: Iterable[str]) -> list[bytes]:
         name = self._names.session
-        return await self._all([("GETRANGE", name(key), *records.DEADLINE_AT) for key in keys])
+        return await self._all(
+            [("GETRANGE", name(key), *records.DEADLINE_AT) for key in keys], records.NO_DEADLINE
+        )
 
-    async def _all(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the replies to commands none of which may fail."""
-        replies = await self._link.each(commands) if commands else []
-        for reply in replies:
-            if isinstance(reply, Exception):
+    async def _all(self, commands: Sequence[Command], odd: Any = None) -> list[Any]:
+        """Return the replies to commands none of which may fail.
+
+        `odd` stands for those under whose name lies what this store has never written.
+        """
+        replies = list(await self._link.each(commands)) if commands else []
+        for place, reply in enumerate(replies):
+            if isinstance(reply, NotAString) and odd is not None:
+                replies[place] = odd
+            elif isinstance(reply, Exception):
                 raise reply
         return replies
 

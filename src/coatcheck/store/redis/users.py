@@ -47,17 +47,25 @@ local key, now, limit, evict, replaces, life, final =
 if #ARGV > 7 then
     forget(8)
 end
-local evicted = {{}}
+local reply = {{'admitted', ''}}
 if limit then
     if limit < 1 then
         return {{'refused'}}
     end
-    local all, counted = redis.call('HGETALL', KEYS[1]), {{}}
+    local all, counted, marked, before = redis.call('HGETALL', KEYS[1]), {{}}, {{}}, false
     for i = 1, #all, 2 do
         local other, entry = all[i], all[i + 1]
-        if #other == 32 and other ~= key and other ~= replaces
-            and string.sub(entry, 17, 17) == '0' then
-            counted[#counted + 1] = {{number(entry), other, entry}}
+        if #other == 32 then
+            local stands = string.sub(entry, 17, 17) == '0'
+            if other == key then
+                before = stands
+            elseif other ~= replaces then
+                if stands then
+                    counted[#counted + 1] = {{number(entry), other, entry}}
+                else
+                    marked[#marked + 1] = other
+                end
+            end
         end
     end
     local over = #counted + 1 - limit
@@ -82,7 +90,12 @@ if limit then
             local entry = counted[i][3]
             redis.call('HSET', KEYS[1], counted[i][2],
                 string.sub(entry, 1, 16) .. '1' .. string.sub(entry, 18))
-            evicted[i] = counted[i][2]
+            reply[#reply + 1] = counted[i][2]
+        end
+    end
+    if before and evict == '1' then
+        for _, other in ipairs(marked) do
+            reply[#reply + 1] = other
         end
     end
 end
@@ -97,10 +110,15 @@ else
 end
 local place = redis.call('HINCRBY', KEYS[1], 'c', 1)
 redis.call('HSET', KEYS[1], key, struct.pack('>d', place) .. now .. '0' .. replaces)
-return {{'admitted', epoch, unpack(evicted)}}
+reply[2] = epoch
+return reply
 """
 )
-"""`admitted`, the epoch, whom to end; `refused`; `check` and old entries, as key and value."""
+"""`admitted`, the epoch, whom to end; `refused`; `check` and old entries, as key and value.
+
+A client that asks again for one that is entered has lost the answer: what that evicted is marked,
+and named again.
+"""
 
 CONFIRM: Final = Script(
     """

@@ -192,7 +192,8 @@ def admit(
             work.do(work.sql.evict, **user, ks=evicted)
         if work.again and any(row[0] == key for row in rows):
             # It was entered before the connection was lost, and what it evicted then is marked.
-            evicted = [row[0] for row in rows if row[2] and row[0] not in dead] + evicted
+            marked = [row[0] for row in rows if row[2] and row[0] not in (*dead, replaces)]
+            evicted = marked + evicted
     work.do(work.sql.enter, **user, k=key, counter_=counter, now=now, r=replaces)
     work.commit()
     return Admitted(epoch, evicted)
