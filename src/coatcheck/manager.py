@@ -21,7 +21,7 @@ from coatcheck.options import Options
 from coatcheck.record import Record
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, BaseSession, Session
-from coatcheck.state import CallbackState
+from coatcheck.state import CallbackState, CookieState
 from coatcheck.store.protocol import AsyncStore, AsyncUserIndex, Store, check_key
 from coatcheck.tombstone import look_up
 from coatcheck.visit import Phase, Visit
@@ -194,6 +194,9 @@ class ManagerCore:
 def _config(config: SessionConfig | None, options: Options) -> SessionConfig:
     """Complete the configuration: without a web, the ID travels as the caller hands it in."""
     made = SessionConfig.from_options(config, **options)
+    if made.state is None:
+        # What no web application takes is a mistake here too.
+        CookieState(made.cookie_name, options=made.cookie_options)
     return made.replace(state=CallbackState(_nothing_sent, sends=False), cookie_options={})
 
 

@@ -13,7 +13,7 @@ from coatcheck.errors import (
     UnserializableValue,
 )
 from coatcheck.events import SessionDestroyed, SessionRevoked
-from coatcheck.manager import SessionManager
+from coatcheck.manager import AsyncSessionManager, SessionManager
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import GARBAGE_AFTER
 from coatcheck.testing.clock import ManualClock
@@ -269,6 +269,21 @@ def test_it_takes_the_configuration_of_a_web_application(clock: ManualClock) -> 
     opened = manager.open(session.id)
     assert opened is not None
     assert dict(opened) == {"k": 1}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cookie_name": "a;b"},
+        {"cookie_options": {"samesite": "x"}},
+        {"cookie_name": "__Host-a", "cookie_options": {"domain": "shop.example"}},
+    ],
+)
+def test_a_cookie_that_no_application_takes_is_refused(wrong: dict[str, Any]) -> None:
+    """The options of a web application are checked as there, though no cookie is ever sent."""
+    for kind in (SessionManager, AsyncSessionManager):
+        with pytest.raises(ConfigurationError):
+            kind(secret=SECRET, store="memory://", **wrong)
 
 
 def test_an_awaited_store_is_refused_where_nobody_awaits(clock: ManualClock) -> None:
