@@ -3,17 +3,21 @@
 
 PYTHON ?=
 ARGS ?=
+MINUTES ?= 5
+FULL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := src adapters tests examples .ci
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 READY_BENCH := $(VENV)/.ready-bench
+READY_FUZZ := $(VENV)/.ready-fuzz
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo demo-check lint format types imports wheel docs two-parties bench prove check clean
+.PHONY: help test demo demo-check lint format types imports wheel docs two-parties bench schedules prove \
+  fuzz check clean
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -57,8 +61,14 @@ two-parties: $(READY) ## Write the page on two parties to one session from its t
 bench: $(READY_BENCH) ## Measure
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
+schedules: $(READY) ## Try requests in every order of their store calls; ARGS="--store URL"
+	@$(BIN)/python -m tests.schedules $(ARGS)
+
 prove: $(READY) ## Break a copy of the code in many ways; the tests must notice each
 	@$(BIN)/python -m tests.prove $(ARGS)
+
+fuzz: $(READY_FUZZ) ## Try to break it: MINUTES=30, or FULL=1 for what a release needs
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(FULL),--full) $(ARGS)
 
 check: ## Do all that CI does
 	@.ci/run
@@ -86,6 +96,10 @@ $(READY): pyproject.toml | $(BIN)/python
 
 $(READY_DOCS): pyproject.toml | $(READY)
 	@$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(READY_FUZZ): pyproject.toml | $(READY)
+	@$(PIP_INSTALL) --editable '.[fuzz]'
 	@touch $@
 
 $(READY_BENCH): pyproject.toml | $(READY)

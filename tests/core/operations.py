@@ -60,6 +60,15 @@ async def _expire(world: World, task: str) -> None:
     world.store.log.append(Call(task, "jump", "", True))
 
 
+async def _purge(world: World, _task: str) -> None:
+    await world.manager.purge_expired()
+
+
+async def _wait(world: World, _task: str) -> None:
+    await world.store.entries("nobody")
+    world.clock.advance(6.0)  # whoever begins now was not in flight when something was replaced
+
+
 READ = _request("read", dict, renew=False)
 TOUCH = _request("touch", dict)
 WRITE_K1 = _write("write-k1", "k1")
@@ -75,6 +84,8 @@ REVOKE_USER = Operation("revoke-user", _revoke_user)
 REVOKE = Operation("revoke", _revoke)
 MANAGER_DELETE = Operation("manager-delete", _manager_delete)
 EXPIRE = Operation("expire", _expire)
+PURGE = Operation("purge", _purge)
+WAIT = Operation("wait", _wait)
 
 OPERATIONS = (
     READ,
@@ -92,6 +103,7 @@ OPERATIONS = (
     REVOKE,
     MANAGER_DELETE,
     EXPIRE,
+    PURGE,
 )
 WRITES = {WRITE_K1: "k1", WRITE_K2: "k2", DELETE_K3: "k3"}
 SIGN_INS = {LOGIN_A: "A", LOGIN_B: "B"}

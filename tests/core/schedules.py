@@ -46,7 +46,7 @@ from coatcheck.store.protocol import (
 from coatcheck.testing.clock import ManualClock
 from coatcheck.visit import Phase
 from tests.core.cookiejar import parse
-from tests.core.harness import SECRET
+from tests.core.harness import SECRET, FullStore
 
 T = TypeVar("T")
 START = 1_800_000_000.0
@@ -80,25 +80,34 @@ class Fault(NamedTuple):
     kind: FaultKind
 
 
+Place = Callable[[Collection[str]], FullStore]
+"""Returns an empty store; it may be the same one, from which those keys were removed."""
+
+
 class Crash(BaseException):
     """The process is no more: nothing in it that catches this can reach the store."""
 
 
 class SteppedStore:
-    """An async store over a memory store, in which every call is a point of the schedule."""
+    """An async store over a blocking one, in which every call is a point of the schedule."""
 
     namespace = "coatcheck"
     get_never_suspends = False
 
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock = clock
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.task = ""
         self.fault: Fault | None = None
+        self.keys = set[str]()
+        """All keys under which something may lie."""
+        self.late_answers = False
+        """Whether the others may come first after a call took effect, too, before its answer."""
         self.empty()
 
     def empty(self) -> None:
         """Begin anew."""
-        self.inner = MemoryStore(clock=self.clock)
+        self.inner = self.place(self.keys)
+        self.keys = set[str]()
         self.log: list[Call] = []
         self.made = 0
         self.crashed = False
@@ -123,6 +132,8 @@ class SteppedStore:
         if kind == "crash":
             self.crashed = True
             raise Crash
+        if self.late_answers:
+            await _switch()
         return result
 
     async def get(self, key: str, /) -> Stored | None:
@@ -131,6 +142,7 @@ class SteppedStore:
     async def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
     ) -> bool:
+        self.keys.add(key)
         return await self._call(
             "create",
             key,
@@ -199,6 +211,14 @@ class SteppedStore:
     async def forget(self, user_id: str, key: str, /) -> None:
         await self._call("forget", key, lambda: self.inner.forget(user_id, key), _never_took)
 
+    async def purge(self, limit: int = 1000, /) -> int:
+        return await self._call("purge", "", lambda: self.inner.purge(limit), _never_took)
+
+    async def claim_purge(self, interval: float, /) -> bool:
+        return await self._call(
+            "claim_purge", "", lambda: self.inner.claim_purge(interval), _never_took
+        )
+
 
 def _never_took(_: object) -> bool:
     return False
@@ -240,9 +260,13 @@ class World:
     clients: int = 1
     """How many clients have such a session; where it has a user, it is the same one."""
     clock: ManualClock = field(default_factory=ManualClock)
+    place: Place | None = None
+    """Where the sessions lie; `None`: in a memory store of their own."""
+    late_starts: bool = False
+    """Whether the others may come first before a request has begun."""
 
     def __post_init__(self) -> None:
-        self.store = SteppedStore(self.clock)
+        self.store = SteppedStore(self.place or (lambda _: MemoryStore(clock=self.clock)))
         self.events: list[tuple[str, Event]] = []
         config = SessionConfig(
             secret=SECRET,
@@ -258,6 +282,8 @@ class World:
         self.seeds = [self.runtime.signer.mint() for _ in range(3)]
         self._payloads = [self._seed_payload(identity) for identity in self.seeds]
         self.outcomes: dict[str, Outcome] = {}
+        self.choices: list[int] = []
+        """The schedule that ran last: who went on, wherever more than one could."""
 
     @property
     def seed(self) -> Identity:
@@ -293,6 +319,7 @@ class World:
         inner, user = self.store.inner, self.start.user
         for identity, payload in zip(self.seeds[: self.clients], self._payloads, strict=False):
             handle = identity.handle
+            self.store.keys.add(handle)
             admission = None
             if user is not None:
                 admission = inner.admit(user, handle, limit=None, evict=False)
@@ -304,7 +331,7 @@ class World:
         """Return the live records by handle."""
         inner, now = self.store.inner, self.clock()
         found: dict[str, Record] = {}
-        for handle in inner.scan()[0]:
+        for handle in self.store.keys:
             stored = inner.get(handle)
             content = unpack(stored.payload) if stored else None
             if isinstance(content, Record) and not content.ended(now):
@@ -373,6 +400,8 @@ class World:
         client: int = 0,
     ) -> None:
         """Play one request of the client that has the session."""
+        if self.late_starts:
+            await _switch()
         outcome = self.outcomes[task]
         cookie = "session=" + self.runtime.signer.sign(self.seeds[client])
         plain = PlainRequest({"cookie": cookie}, scheme="https")
@@ -443,11 +472,27 @@ class Operation:
 def run(world: World, operations: Sequence[Operation], prefix: Sequence[int]) -> list[int]:
     """Run the operations in the order that `prefix` says, and then the first that can go on.
 
-    Returns for each decision that was made how many could have gone on. An error is the outcome of
-    its task, but a broken promise is raised.
+    Returns for each decision that was made how many could have gone on.
+    """
+    options: list[int] = []
+
+    def choose(count: int) -> int:
+        options.append(count)
+        return prefix[len(options) - 1] if len(options) <= len(prefix) else 0
+
+    run_as_chosen(world, operations, choose)
+    return options
+
+
+def run_as_chosen(
+    world: World, operations: Sequence[Operation], choose: Callable[[int], int]
+) -> None:
+    """Run the operations; `choose` is asked which of so many that can go on does.
+
+    An error is the outcome of its task, but a broken promise is raised.
     """
     world.reset()
-    world.outcomes = {}
+    world.outcomes, world.choices = {}, []
     store, waiting = world.store, list[tuple[str, Coroutine[Any, Any, None]]]()
     for number, operation in enumerate(operations):
         task = f"task{number}"
@@ -455,17 +500,14 @@ def run(world: World, operations: Sequence[Operation], prefix: Sequence[int]) ->
         coroutine = operation.play(world, task)
         waiting.append((task, coroutine))
     alive = [item for item in waiting if _step(world, item)]
-    options: list[int] = []
     while alive:
-        choice = 0
+        choice = choose(len(alive)) if len(alive) > 1 else 0
         if len(alive) > 1:
-            choice = prefix[len(options)] if len(options) < len(prefix) else 0
-            options.append(len(alive))
+            world.choices.append(choice)
         item = alive[choice]
         if not _step(world, item):
             alive.remove(item)
     store.task = "end"
-    return options
 
 
 def _step(world: World, item: tuple[str, Coroutine[Any, Any, None]]) -> bool:

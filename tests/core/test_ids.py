@@ -367,6 +367,7 @@ def test_another_namespace_is_an_error(namespace: str) -> None:
     [
         Identity("00" * 15, bytes(16)),
         Identity("00" * 17, bytes(15)),
+        Identity("00" * 17, bytes(16)),
         Identity("00" * 16, bytes(15)),
         Identity("00" * 16, b""),
         Identity("zz" * 16, bytes(16)),

@@ -13,6 +13,7 @@ from tests.prove import (
     outages,
     promises,
     redis,
+    schedules,
     security,
     service,
     sql,
@@ -34,6 +35,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *adapters.MUTATIONS,
     *guards.MUTATIONS,
     *security.MUTATIONS,
+    *schedules.MUTATIONS,
 )
 LEAST: Final[Mapping[str, int]] = {
     **dict.fromkeys("1234567", 2),
@@ -65,6 +67,7 @@ LEAST: Final[Mapping[str, int]] = {
     "flood": 2,
     "told": 4,
     "names": 2,
+    "schedules": 5,
     "websocket": 5,
 }
 """All that must be broken, and in how many ways at least."""

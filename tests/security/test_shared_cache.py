@@ -198,6 +198,15 @@ def test_sec_57_sec_52_sec_51_two_clients_behind_a_cache_never_meet(
 
     A cache that forgets Vary may mix up visitors, but gives nobody a user's page or a cookie.
     """
+    expect_apart(door, visits, setting)
+
+
+def expect_apart(
+    door: str,
+    visits: list[tuple[str, str, int, float]],
+    setting: tuple[dict[str, Any], bool, list[str]],
+) -> None:
+    """Let two clients make these visits through one cache."""
     options, heeds_vary, said = setting
     with DOORS[door]("memory", Path(), **options) as site:
         world = World(site, heeds_vary)

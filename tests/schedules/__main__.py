@@ -1,0 +1,47 @@
+"""Tries schedules of requests on a store, and says how many there were; see the package."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+
+from tests.core.schedules import Broken
+from tests.schedules.plays import pairs, replay, try_all, try_random, worlds
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Try all pairs, then random triples; return 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.schedules", description=__doc__)
+    parser.add_argument("--store", default="memory://", metavar="URL", help="an empty one")
+    parser.add_argument("--runs", type=int, default=10_000, help="random schedules of three")
+    parser.add_argument("--seed", type=int, default=1, help="of the random ones")
+    parser.add_argument("--only", default="", metavar="WORD", help="pairs with that in their name")
+    parser.add_argument("--no-pairs", action="store_true", help="random ones only")
+    parser.add_argument("--replay", metavar="TEXT", help="one schedule, as a failure prints it")
+    options = parser.parse_args(arguments)
+    logging.getLogger("coatcheck").setLevel(logging.CRITICAL + 1)
+    with worlds(options.store) as make:
+        if options.replay:
+            print(replay(make, options.replay))
+            return 0
+        began, total = time.monotonic(), 0
+        try:
+            for play in () if options.no_pairs else pairs(options.only):
+                count = try_all(make, play)
+                total += count
+                print(f"{count:6}  {play.names}")
+            if not options.no_pairs:
+                print(f"{total:6}  schedules of two requests: all there are, no promise broken")
+            different = try_random(make, runs=options.runs, seed=options.seed)
+        except Broken as broken:
+            print(broken, file=sys.stderr)
+            return 1
+        print(f"{options.runs:6}  random schedules of three ({different} different, seed")
+        print(f"        {options.seed}): no promise broken, {time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
