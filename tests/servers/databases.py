@@ -101,7 +101,10 @@ class DatabaseServer:
     def signal(self, number: int) -> None:
         """Send a signal to all of its processes, such as SIGSTOP or SIGCONT."""
         if self._process is not None:
-            _signal([self._process.pid, *_children(self._process.pid)], number)
+            pids = [self._process.pid, *_children(self._process.pid)]
+            _signal(pids, number)
+            if number == signal.SIGSTOP:
+                wait_for(lambda: all(map(stopped, pids)), self._told)
 
     def kill(self) -> None:
         """Kill it as a crash of the machine does: all of its processes, at once.
@@ -148,12 +151,23 @@ def _signal(pids: Sequence[int], number: int) -> None:
             os.kill(pid, number)
 
 
+def stopped(pid: int) -> bool:
+    """Say whether all threads of a process have heard SIGSTOP, which a busy machine delays."""
+    if not os.path.isdir("/proc/self"):
+        return True
+    return all(_state(stat) in "TtZX" for stat in Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
 def _runs(pid: int) -> bool:
     """Say whether the process is there, and no mere entry that nobody has asked for yet."""
+    return _state(Path(f"/proc/{pid}/stat")) not in "ZX"
+
+
+def _state(stat: Path) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return stat.read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "X"
 
 
 def _children(pid: int) -> list[int]:

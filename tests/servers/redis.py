@@ -27,6 +27,8 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError
 
+from tests.servers.databases import stopped
+
 PATIENCE = 60.0
 """Seconds that a server may take to start, and a cluster to agree."""
 HINT = (
@@ -130,7 +132,10 @@ class Server:
     def signal(self, number: int) -> None:
         """Send a signal, such as SIGSTOP or SIGCONT."""
         if self._process is not None:
+            pid = self._process.pid
             self._process.send_signal(number)
+            if number == signal.SIGSTOP:
+                wait_for(lambda: stopped(pid), self._told)
 
     def kill(self) -> None:
         """Kill it as a crash does."""

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @pytest.fixture(
-    scope="module", params=[partial(PostgreSQL, "deadlock_timeout=50ms"), MariaDB], ids=KINDS
+    scope="module", params=[partial(PostgreSQL, "deadlock_timeout=1s"), MariaDB], ids=KINDS
 )
 def server(request: pytest.FixtureRequest) -> Iterator[Breakable]:
     """Return a server of each kind in turn, to do to it what one likes."""
@@ -311,7 +311,7 @@ def test_a_deadlock(server: Breakable, store: SQLStore, raw: Any) -> None:
     """Of two that wait for each other the store gives way, and tries again."""
     store.admit("ann", OTHER, limit=None, evict=False)
     if isinstance(server, PostgreSQL):
-        # Whoever looks for deadlocks first is the one to give way.
+        # Whoever looks for deadlocks first is the one to give way, and each looks once.
         raw.execute("SET deadlock_timeout = '60s'")
     raw.execute("BEGIN")
     # Whoever has changed less is the one to give way in MariaDB.
