@@ -77,7 +77,8 @@ def child(name: str, cases: int | None, seconds: float | None, seed: int) -> Non
 
 def command(arguments: list[str], outcome: Outcome, limit: float | None) -> str:
     """Run a part of this in a process of its own; return what it said."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(str(ROOT / name) for name in (".", "src", "adapters"))
+    environment = {**os.environ, "PYTHONPATH": path}
     environment.pop("PYTHONOPTIMIZE", None)
     began = time.monotonic()
     try:
