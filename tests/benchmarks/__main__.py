@@ -19,8 +19,16 @@ from functools import partial
 
 from coatcheck import SessionManager, open_store
 from tests.benchmarks.apps import ADAPTERS, PAYLOAD, SECRET, Target
+from tests.benchmarks.flat import show_flat
+from tests.benchmarks.footprint import show_footprint
 from tests.benchmarks.mix import measure_mix, show_mix
 from tests.benchmarks.timing import by_the_processor, medians, timed
+
+PARTS: dict[str, Callable[[list[str]], None]] = {
+    "footprint": show_footprint,
+    "flat": show_flat,
+}
+"""What is only measured when it is asked for, because it needs servers, or takes minutes."""
 
 REQUESTS = {
     "visitor, untouched": ("/untouched", False),
@@ -119,9 +127,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--adapters", default="wsgi,asgi,flask")
     parser.add_argument("--stores", default="memory,file,sqlite")
-    parser.add_argument("--only", choices=["requests", "mix"], help="leave the other part out")
+    parser.add_argument("--only", choices=["requests", "mix", *PARTS], help="one part")
+    parser.add_argument("--engines", default="memory,file,sqlite,redis,postgresql,mariadb")
     parser.add_argument("--cpu", action="store_true", help="time the mix by the processor's clock")
     options = parser.parse_args()
+    if options.only in PARTS:
+        PARTS[options.only](options.engines.split(","))
+        return
     adapters, stores = options.adapters.split(","), options.stores.split(",")
     with tempfile.TemporaryDirectory() as folder:
         if options.only != "mix":

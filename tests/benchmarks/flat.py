@@ -1,0 +1,112 @@
+"""What an operation costs beside a thousand sessions, and beside a million; and a purge of these.
+
+Tables of all sizes stand on one engine at the same time and take turns, so that what else the
+machine does meets all of them. The records that are read and written are scattered over the whole
+table. A new one is deleted again, so that a table keeps its size.
+
+The purge is of a table each second record of which has expired: in steps of 1,000, as the stores
+purge by themselves; the longest step is what one request could wait for. Redis is not asked, which
+removes what has expired by itself, nor is the store in memory, which does so at each new session.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count as counting
+from typing import Any, Final
+
+from tests.benchmarks.engines import FUTURE, Engine, key_of
+from tests.benchmarks.footprint import TYPICAL, opened, payload
+from tests.benchmarks.timing import medians, timed
+
+SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
+LARGEST: Final = {"file": 100_000}
+"""A million files would be a measurement of the file system, and take the time of one."""
+ROUNDS: Final = 15
+PURGES_ITSELF: Final = frozenset({"redis", "memory"})
+STEP: Final = 1000
+_STRIDE: Final = 7_919
+"""A prime, so that the records come in no order that an engine could like."""
+
+
+def requests(store: Any, size: int) -> dict[str, Callable[[], object]]:
+    """Return what requests ask of a store with `size` records: read, write, and begin a session."""
+    numbers: Iterator[int] = counting(1)
+    data = payload(TYPICAL)
+
+    def scattered() -> str:
+        return key_of(next(numbers) * _STRIDE % size)
+
+    def read() -> None:
+        if store.get(scattered()) is None:
+            raise RuntimeError("a record was lost")
+
+    def write() -> None:
+        key = scattered()
+        found = store.get(key)
+        changed = found.payload[:-4] + found.version.to_bytes(4, "big")
+        store.update(key, changed, version=found.version, expires_at=FUTURE)
+
+    def begin() -> None:
+        key = key_of(size + next(numbers))
+        store.create(key, data, expires_at=FUTURE, user_id=None)
+        store.delete(key)
+
+    return {"read": read, "write": write, "new, then deleted": begin}
+
+
+def measure_flat(
+    engine: Engine, sizes: tuple[int, ...], rounds: int = ROUNDS
+) -> dict[tuple[int, str], float]:
+    """Return the median seconds of each request beside each number of records."""
+    plan: dict[tuple[int, str], Callable[[int], float]] = {}
+    for size in sizes:
+        engine.fill(f"of{size}", size, payload(TYPICAL))
+        for name, request in requests(engine.store(f"of{size}"), size).items():
+            plan[size, name] = partial(timed, request)
+    return medians(plan, rounds)
+
+
+def measure_purge(engine: Engine, size: int) -> tuple[float, float, int]:
+    """Purge half of `size` records; return the seconds, those of the longest step, and how many."""
+    engine.fill("half", size, payload(TYPICAL), lapsed=True)
+    store = engine.store("half")
+    removed, longest, begun = 0, 0.0, time.perf_counter()
+    while True:
+        start = time.perf_counter()
+        step = store.purge(STEP)
+        longest = max(longest, time.perf_counter() - start)
+        removed += step
+        if step < STEP:
+            break
+    taken = time.perf_counter() - begun
+    # Each second one lived: a sample of them must be there, and of the others none.
+    for number in range(0, size, max(2, size // 1000 * 2)):
+        if store.get(key_of(number)) is None:
+            raise RuntimeError("a live record was purged")
+    if removed != size // 2:
+        raise RuntimeError(f"{removed} of {size // 2} expired records were purged")
+    return taken, longest, removed
+
+
+def show_flat(names: list[str], largest: int = SIZES[-1]) -> None:
+    """Measure and print, as tests/scale/measured.py has it."""
+    for name in names:
+        with opened([name]) as found:
+            engine, _ = found[name]
+            most = min(largest, LARGEST.get(name, largest))
+            sizes = tuple(size for size in SIZES if size <= most)
+            results = measure_flat(engine, sizes)
+            print(f'"{engine.name}": {{', flush=True)
+            for request in ("read", "write", "new, then deleted"):
+                cells = ", ".join(f"{results[size, request] * 1e6:.1f}" for size in sizes)
+                print(f'    "{request}": ({cells}),', flush=True)
+            print("},", flush=True)
+            if name not in PURGES_ITSELF:
+                taken, longest, removed = measure_purge(engine, most)
+                print(
+                    f'"{engine.name}": Purge({removed}, {taken:.1f}, {longest * 1e3:.0f}),',
+                    flush=True,
+                )
