@@ -58,6 +58,7 @@ def fresh_record(
             runtime.codec_number,
             data,
             None,
+            None,
         )
     )
 

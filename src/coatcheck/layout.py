@@ -17,19 +17,21 @@ from zlib import crc32
 
 from coatcheck.errors import CorruptRecord
 from coatcheck.record import Content, Record, Tombstone, make_record, sealed_record
+from coatcheck.rotation import Rotation
 
 # Binary: magic, kind and flags, codec, hash, epoch, created, signed in, idle, deadline, lengths of
-# user and data; then user, data, CRC-32 of all before.
+# user and data; then user, rotation, data, CRC-32 of all before.
 _MAGIC: Final = b"\xcc\x01"
 _HEAD: Final = struct.Struct(">2sBB32sIddddHI")
 _HEAD_SIZE: Final = _HEAD.size
 _head: Final = _HEAD.unpack_from
 _GRAVE: Final = struct.Struct(">2sB32sd16s24sH")
+_TURN: Final = struct.Struct(">32s24sdd32sd")
 _CRC: Final = struct.Struct("<I")
 _RESIDUE: Final = 0x2144DF1C
 """The CRC-32 of anything that ends in its own CRC-32, least significant byte first."""
 _TOMBSTONE, _PERSISTENT, _USER, _SIGNED_IN, _IDLE, _DEADLINE = 1, 2, 4, 8, 16, 32
-_SEALED: Final = 128
+_ROTATION, _SEALED = 64, 128
 
 # Text: one line of named fields in a fixed order, then the data as it is. The CRC-32 is that of all
 # that follows it. `none` stands for None, and a user's name is quoted as in JSON.
@@ -39,11 +41,11 @@ _TEXT_HEAD: Final = len(_TEXT) + 9
 _RECORD_LINE: Final = re.compile(
     r"session bytes=([0-9]{1,10}) codec=([0-9]{1,3}) epoch=([0-9]{1,10}) keep=(yes|no)"
     rf" created={_TIME} signed_in={_TIME} idle={_TIME} deadline={_TIME}"
-    r'( sealed=base64)? secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
+    r'( sealed=base64)?( rotated=[0-9a-f]{224})? secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
 ).fullmatch
 _GRAVE_LINE: Final = re.compile(
     rf"replaced at={_TIME} by=([0-9a-f]{{32}}) wrapped=([0-9a-f]{{48}})"
-    r' secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
+    r'( rotated=[0-9a-f]{224})? secret_sha256=([0-9a-f]{64}) user=(none|"[^\n]*")'
 ).fullmatch
 
 
@@ -53,9 +55,20 @@ def pack(content: Content, *, text: bool) -> bytes:
         return _pack_text(content)
     if isinstance(content, Tombstone):
         return _pack_grave(content)
-    digest, user_id, epoch, created, signed_in, idle, deadline, persistent, codec, data, sealing = (
-        content
-    )
+    (
+        digest,
+        user_id,
+        epoch,
+        created,
+        signed_in,
+        idle,
+        deadline,
+        persistent,
+        codec,
+        data,
+        sealing,
+        rotation,
+    ) = content
     flags, user, size = _PERSISTENT if persistent else 0, b"", len(data)
     if user_id is not None:
         flags, user = flags | _USER, user_id.encode()
@@ -65,6 +78,8 @@ def pack(content: Content, *, text: bool) -> bytes:
         flags |= _IDLE
     if deadline is not None:
         flags |= _DEADLINE
+    if rotation is not None:
+        flags |= _ROTATION
     if sealing is not None:
         flags, size = flags | _SEALED, sealing.size(size)
     head = _HEAD.pack(
@@ -82,24 +97,45 @@ def pack(content: Content, *, text: bool) -> bytes:
     )
     if user:
         head += user
+    if rotation is not None:
+        head += _pack_turn(rotation)
     if sealing is not None:
         data = sealing.seal(data, head)
     return b"".join((head, data, _CRC.pack(crc32(data, crc32(head)))))
 
 
 def _pack_grave(grave: Tombstone) -> bytes:
-    user = b"" if grave.user_id is None else grave.user_id.encode()
+    flags, rest = _TOMBSTONE, b""
+    if grave.user_id is not None:
+        flags, rest = flags | _USER, grave.user_id.encode()
+    users = len(rest)
+    if grave.rotation is not None:
+        flags, rest = flags | _ROTATION, rest + _pack_turn(grave.rotation)
     head = _GRAVE.pack(
         _MAGIC,
-        _TOMBSTONE if grave.user_id is None else _TOMBSTONE | _USER,
+        flags,
         grave.secret_hash,
         grave.buried_at,
         bytes.fromhex(grave.successor),
         grave.wrapped,
-        len(user),
+        users,
     )
-    body = head + user
+    body = head + rest
     return body + _CRC.pack(crc32(body))
+
+
+def _pack_turn(rotation: Rotation) -> bytes:
+    previous, wrapped, rotated_at, seen_at, retired, retired_at = rotation
+    return _TURN.pack(previous, wrapped, rotated_at, seen_at or 0.0, retired, retired_at)
+
+
+def _unpack_turn(payload: bytes, start: int) -> Rotation:
+    previous, wrapped, rotated_at, seen_at, retired, retired_at = _TURN.unpack_from(payload, start)
+    if not isfinite(rotated_at + seen_at + retired_at):
+        raise CorruptRecord("a time does not fit")
+    # The zeros stand for none: no time, and no hash that anybody has found a secret of.
+    before = retired if retired_at else b""
+    return Rotation(previous, wrapped, rotated_at, seen_at or None, before, retired_at)
 
 
 def unpack(payload: bytes) -> Content:
@@ -118,7 +154,10 @@ def unpack(payload: bytes) -> Content:
         _, _, codec, digest, epoch, created, signed_in, idle, deadline, users, length = _head(
             payload
         )
-        start = _HEAD_SIZE + users
+        named = start = _HEAD_SIZE + users
+        rotation = None
+        if flags & _ROTATION:
+            rotation, start = _unpack_turn(payload, named), named + _TURN.size
         if len(payload) != start + length + 4 or not isfinite(
             created + signed_in + idle + deadline
         ):
@@ -126,7 +165,7 @@ def unpack(payload: bytes) -> Content:
         record = make_record(
             (
                 digest,
-                payload[_HEAD_SIZE:start].decode() if flags & _USER else None,
+                payload[_HEAD_SIZE:named].decode() if flags & _USER else None,
                 epoch,
                 created,
                 signed_in if flags & _SIGNED_IN else None,
@@ -136,6 +175,7 @@ def unpack(payload: bytes) -> Content:
                 codec,
                 payload[start:-4],
                 None,
+                rotation,
             )
         )
         return sealed_record(record, payload[:start]) if flags & _SEALED else record
@@ -145,15 +185,20 @@ def unpack(payload: bytes) -> Content:
 
 def _unpack_grave(payload: bytes, flags: int) -> Tombstone:
     _, _, digest, buried_at, successor, wrapped, users = _GRAVE.unpack_from(payload)
-    if len(payload) != _GRAVE.size + users + 4 or not isfinite(buried_at):
+    end, rotation = _GRAVE.size + users, None
+    user = payload[_GRAVE.size : end].decode() if flags & _USER else None
+    if flags & _ROTATION:
+        rotation, end = _unpack_turn(payload, end), end + _TURN.size
+    if len(payload) != end + 4 or not isfinite(buried_at):
         raise CorruptRecord("a length or a time does not fit")
-    user = payload[_GRAVE.size : -4].decode() if flags & _USER else None
-    return Tombstone(digest, user, buried_at, successor.hex(), wrapped)
+    return Tombstone(digest, user, buried_at, successor.hex(), wrapped, rotation)
 
 
 def _pack_text(content: Content) -> bytes:
     user = "none" if content.user_id is None else json.dumps(content.user_id)
     owner = f"secret_sha256={content.secret_hash.hex()} user={user}"
+    if content.rotation is not None:
+        owner = f"rotated={_pack_turn(content.rotation).hex()} {owner}"
     data = b""
     if isinstance(content, Tombstone):
         line = (
@@ -186,7 +231,7 @@ def _unpack_text(payload: bytes) -> Content:
         line = head[1:].decode("ascii")
         if found := _RECORD_LINE(line):
             size, codec, epoch, keep, created, signed_in, idle, deadline = found.groups()[:8]
-            sealed, digest, user = found.groups()[8:]
+            sealed, turned, digest, user = found.groups()[8:]
             if int(size) != len(data) or created == "none":
                 raise CorruptRecord("a length or a time does not fit")
             record = Record(
@@ -200,13 +245,20 @@ def _unpack_text(payload: bytes) -> Content:
                 keep == "yes",
                 int(codec),
                 _read_envelope(data) if sealed else data,
+                None,
+                _read_turn(turned),
             )
             return sealed_record(record, head + b"\n") if sealed else record
         if (found := _GRAVE_LINE(line)) and not data:
-            at, successor, wrapped, digest, user = found.groups()
-            buried_at = _read_time(at) or 0.0
-            wrap = bytes.fromhex(wrapped)
-            return Tombstone(bytes.fromhex(digest), _read_user(user), buried_at, successor, wrap)
+            at, successor, wrapped, turned, digest, user = found.groups()
+            return Tombstone(
+                bytes.fromhex(digest),
+                _read_user(user),
+                _read_time(at) or 0.0,
+                successor,
+                bytes.fromhex(wrapped),
+                _read_turn(turned),
+            )
     except ValueError as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error
     raise CorruptRecord("the fields are not those of a record of this version")
@@ -219,6 +271,10 @@ def _read_time(text: str) -> float | None:
     if not isfinite(time):
         raise ValueError("a time is not finite")
     return time
+
+
+def _read_turn(text: str | None) -> Rotation | None:
+    return _unpack_turn(bytes.fromhex(text[-2 * _TURN.size :]), 0) if text else None
 
 
 def _read_envelope(text: bytes) -> bytes:

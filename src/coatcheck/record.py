@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from coatcheck.codecs import Codec
 from coatcheck.config import Resolver
+from coatcheck.rotation import Rotation
 from coatcheck.sealing import Sealing
 from coatcheck.tuples import maker
 
@@ -41,6 +42,8 @@ class Record(NamedTuple):
     data: bytes
     sealing: Sealing | None = None
     """How the data is encrypted where it is written; `None`: it is not."""
+    rotation: Rotation | None = None
+    """Which secrets it had before the current one; `None`: none."""
 
     def __repr__(self) -> str:
         # A traceback with local variables, as error trackers send it, has no visitor's data in it.
@@ -108,6 +111,8 @@ class Tombstone(NamedTuple):
     """The handle of the record that came after."""
     wrapped: bytes
     """The successor's secret, wrapped under the old one: of use only to who holds the old ID."""
+    rotation: Rotation | None = None
+    """That of the record, for requests that were in flight under the secret before."""
 
     def mutes(self, begun: float) -> bool:
         """Say whether a request begun at that time was in flight when the record ended."""

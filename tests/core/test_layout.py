@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from coatcheck.errors import CorruptRecord
 from coatcheck.layout import pack, unpack
 from coatcheck.record import Content, Record, Tombstone
+from coatcheck.rotation import Rotation
 
 NOW = 1_800_000_000.0
 FULL = Record(b"h" * 32, "ann", 7, NOW, NOW + 1.5, 3600.0, NOW + 86_400.0, True, 1, b"data")
 BARE = Record(b"\0" * 32, None, 0, NOW, None, None, None, False, 2, b"")
 GRAVE = Tombstone(b"s" * 32, "ann", NOW, "0123456789abcdef" * 2, bytes(range(24)))
 NAMELESS = GRAVE._replace(user_id=None)
+FIRST = Rotation(b"p" * 32, b"w" * 24, NOW + 900.0, None, b"", 0.0)
+LATER = FIRST._replace(seen_at=NOW + 901.0, retired=b"r" * 32, retired_at=NOW + 2.5)
 CONTENTS = (
     FULL,
     BARE,
@@ -25,8 +28,12 @@ CONTENTS = (
     FULL._replace(user_id="x" * 1024),
     BARE._replace(data=b"\x80"),
     BARE._replace(data=bytes(range(256)) + b"\n\n{}"),
+    FULL._replace(rotation=FIRST),
+    BARE._replace(rotation=LATER),
     GRAVE,
     NAMELESS,
+    GRAVE._replace(rotation=LATER),
+    NAMELESS._replace(rotation=FIRST),
 )
 
 each_layout = pytest.mark.parametrize("text", [False, True], ids=["binary", "text"])
@@ -51,7 +58,7 @@ def test_short_data_comes_back(size: int, text: bool) -> None:
 
 
 @each_layout
-@pytest.mark.parametrize("content", [FULL, BARE, GRAVE])
+@pytest.mark.parametrize("content", [FULL, BARE, GRAVE, BARE._replace(rotation=LATER)])
 def test_sec_25_every_flipped_byte_is_noticed(content: Content, text: bool) -> None:
     """A byte that changed anywhere makes the record corrupt, never other data."""
     payload = pack(content, text=text)
