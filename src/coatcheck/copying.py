@@ -13,8 +13,9 @@ The last pass must not confuse what came from the source with what a program has
 
 A journal tells them apart: a store of its own, in which each copied key stands with the version
 and the deadline of its copy. Before the last pass an entry is written before its copy, and the last
-pass runs only after a complete one, so a copy without an entry is none. The last pass writes it
-after: a crash in between then leaves a session that stands, and the next run finds it.
+pass runs only after a complete one, so a copy without an entry is none. The last pass reserves the
+key by a record that no ID opens, then writes the entry, then the session: wherever it breaks off,
+what was there without an entry nobody can have used, and ended.
 
 A tombstone is copied as any record is, so an ID that was replaced is as dead at the target; what
 had its place there is overwritten. Epochs, deadlines and users lie in the payload. Versions count

@@ -10,7 +10,7 @@ from coatcheck import checks
 from coatcheck.clock import Clock
 from coatcheck.copy_journal import CopyJournal, Noted
 from coatcheck.errors import ConfigurationError, CorruptRecord
-from coatcheck.layout import unpack
+from coatcheck.layout import pack, unpack
 from coatcheck.record import Content, Record, Tombstone
 from coatcheck.shapes import Shape
 from coatcheck.store.protocol import (
@@ -177,16 +177,23 @@ class Transfer:
 
     async def _bring(self, key: str, there: Stored, content: Content, here: Stored | None) -> bool:
         if here is None:
-            return await self._add(key, there, content)
+            return await self._add(key, there, content, None)
         if here.payload != there.payload:
+            if self.last and _is_reserved(key, here):
+                return await self._add(key, there, content, here)
             await self._overwrite(key, there, content, here)
         elif here.expires_at != there.expires_at:
             await self._move_deadline(key, there.expires_at, here)
         return False
 
-    async def _add(self, key: str, there: Stored, content: Content) -> bool:
+    async def _add(self, key: str, there: Stored, content: Content, here: Stored | None) -> bool:
+        """Make the target have it; `here` is what the last pass left of it when it was cut short.
+
+        In the last pass the key is reserved, then noted, and then its session is there: so nobody
+        can have ended it before it is noted, and what has ended is known by that.
+        """
         if self.last:
-            noted = await self.journal.noted(key)
+            noted = None if here is not None else await self.journal.noted(key)
             if noted is not None and noted.expires_at > self.switched_at:
                 # It was there when programs began to use the target, so one of them has ended it.
                 self._count(left=1)
@@ -198,15 +205,19 @@ class Transfer:
         admission = None
         if users is not None and user_id is not None:
             admission = await users.admit(user_id, key, limit=None, evict=False)
-        stands = await store.create(
-            key, there.payload, expires_at=there.expires_at, user_id=user_id
+        payload = _reservation(key, content) if self.last else there.payload
+        stands = here is not None or await store.create(
+            key, payload, expires_at=there.expires_at, user_id=user_id
         )
+        if self.last:
+            await self.journal.note(key, 1, there.expires_at)
         if stands and users is not None and user_id is not None and isinstance(admission, Admitted):
             stands = await users.confirm(user_id, key, admission.epoch)
             if not stands:
                 await store.delete(key, user_id=user_id)  # revoked there at this moment
-        if self.last:
-            await self.journal.note(key, 1, there.expires_at)
+        if stands and self.last:
+            outcome = await store.update(key, there.payload, version=1, expires_at=there.expires_at)
+            stands = isinstance(outcome, Updated)
         if stands:
             self._count(copied=1)
         else:
@@ -297,6 +308,22 @@ class Transfer:
                 return  # another user's sign-in, a session of its own
             if await self._read(self.source, key) is not None:
                 return
+
+
+def _reservation(key: str, content: Content) -> bytes:
+    """Return what keeps the place of a session until it is noted: a tombstone, leading to itself.
+
+    Whoever comes with the ID meanwhile is anonymous, as before the copy.
+    """
+    return pack(Tombstone(content.secret_hash, None, 0.0, key, bytes(24)), text=False)
+
+
+def _is_reserved(key: str, here: Stored) -> bool:
+    try:
+        content = unpack(here.payload)
+    except CorruptRecord:
+        return False
+    return isinstance(content, Tombstone) and content.successor == key
 
 
 def _check_stores(source: Shape, target: Shape, journal: Shape | None, last: bool) -> None:

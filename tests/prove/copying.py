@@ -38,6 +38,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}what_ended_at_the_target_stays_ended",),
     ),
     Mutation(
+        "copying: what ended at the target after a crash is copied again",
+        _TRANSFER,
+        "payload = _reservation(key, content) if self.last else there.payload",
+        "payload = there.payload",
+        (f"{_TEST}what_ends_after_a_crash_of_the_last_pass_stays_ended",),
+    ),
+    Mutation(
         "copying: what was saved at the target is overwritten",
         _TRANSFER,
         "if noted.version != here.version:",

@@ -244,6 +244,39 @@ def test_a_crash_at_any_step_loses_nothing(last: bool) -> None:
     assert step > 50
 
 
+def test_what_ends_after_a_crash_of_the_last_pass_stays_ended() -> None:
+    """Wherever it broke off: a session that was there, and was ended there, is not copied anew."""
+    for step in range(60):
+        move = Move()
+        move.act(move.old, "visit")
+        move.run()
+        for deed in ("visit", "sign in"):
+            move.act(move.old, deed)
+        left = step
+
+        def fail(_: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise StoreError("the power is gone")
+
+        switched_at = move.clock()
+        move.clock.advance(1)
+        broken = {name: watched(getattr(move, name), fail) for name in ("target", "journal")}
+        try:
+            move.run(last=True, switched_at=switched_at, **broken)
+            break
+        except StoreError:
+            here = contents(move.target)
+            ended = [key for key in here if lives(here[key][1]) and move.new.delete(key)]
+            move.run(last=True, switched_at=switched_at)
+            after = {key for key, (_, payload) in contents(move.target).items() if lives(payload)}
+            assert after == contents(move.source).keys() - set(ended), step
+    else:
+        pytest.fail("the pass has no end")
+    assert step > 15
+
+
 @pytest.mark.parametrize("deed", ["change", "end", "log in", "regenerate", "revoke", "sign in"])
 def test_whatever_happens_during_a_pass_is_made_good_by_the_last(deed: str) -> None:
     """A session may change or end at any moment, between any two calls of a pass."""
