@@ -1,5 +1,6 @@
 """Server-side sessions that are the same session in Flask, WSGI, ASGI, and without a web."""
 
+from coatcheck.client_side import EncryptedCookieStore as EncryptedCookieStore
 from coatcheck.codecs import BinaryCodec as BinaryCodec
 from coatcheck.codecs import Codec as Codec
 from coatcheck.codecs import CustomType as CustomType

@@ -96,8 +96,11 @@ class Face:
         visit = self._look()
         if visit.phase is Phase.ENDED:
             raise SessionEnded("this session was destroyed: a destroyed session takes no changes")
-        if visit.response_started and visit.phase is Phase.NEW:
-            self._needs_header(visit, "storing something in a new session")
+        if visit.response_started:
+            if visit.phase is Phase.NEW:
+                self._needs_header(visit, "storing something in a new session")
+            elif visit.runtime.in_client:
+                self._needs_header(visit, "changing a session that is kept in its cookie")
         return visit
 
     def _needs_header(self, visit: Visit, what: str) -> None:

@@ -180,8 +180,10 @@ class Lifecycle:
             visit.drop("error")
             return touch(visit)
         if phase is Phase.STORED and visit.replacement is None:
-            return save(visit)
-        if phase is Phase.MUTE and not _signs_in(visit):
+            if not visit.response_started or not runtime.in_client:
+                return save(visit)
+            visit.drop("late")  # the record cannot leave any more
+        elif phase is Phase.MUTE and not _signs_in(visit):
             visit.drop("replaced")
         elif phase is Phase.LOST:
             visit.drop("gone")

@@ -18,6 +18,7 @@ from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle, purge_all
 from coatcheck.opening import find, open_now, open_visit
 from coatcheck.options import Options
+from coatcheck.passage import brings_passage
 from coatcheck.record import Record
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, BaseSession, Session
@@ -191,9 +192,11 @@ class ManagerCore:
         return index
 
 
-def _config(config: SessionConfig | None, options: Options) -> SessionConfig:
+def _config(config: SessionConfig | None, options: Options, store: object) -> SessionConfig:
     """Complete the configuration: without a web, the ID travels as the caller hands it in."""
     made = SessionConfig.from_options(config, **options)
+    if brings_passage(store):
+        return made
     if made.state is None:
         # What no web application takes is a mistake here too.
         CookieState(made.cookie_name, options=made.cookie_options)
@@ -219,7 +222,7 @@ class SessionManager:
         store: Store | str | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._core = ManagerCore(Runtime.blocking(_config(config, options), store))
+        self._core = ManagerCore(Runtime.blocking(_config(config, options, store), store))
 
     def create(self, user_id: str | None = None, data: Mapping[str, Any] | None = None) -> Session:
         """Create a session and store it; signed in if there is a user.
@@ -289,7 +292,7 @@ class AsyncSessionManager:
         store: Store | AsyncStore | str | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._core = ManagerCore(Runtime.awaiting(_config(config, options), store))
+        self._core = ManagerCore(Runtime.awaiting(_config(config, options, store), store))
 
     async def create(
         self, user_id: str | None = None, data: Mapping[str, Any] | None = None

@@ -22,10 +22,10 @@ from coatcheck.events import Emitter, RecordCorrupt
 from coatcheck.ids import IDSigner
 from coatcheck.keys import KeyRing
 from coatcheck.layout import pack, unpack
+from coatcheck.passage import BringsPassage, Passage, brings_passage
 from coatcheck.record import Content, Record
 from coatcheck.shapes import AnyStore, Shape, awaited, is_async, never_suspending
 from coatcheck.state import CookieState
-from coatcheck.state.protocol import State
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import DEFAULT_NAMESPACE, Store
 from coatcheck.store.urls import open_async_store, open_store
@@ -72,9 +72,13 @@ class Runtime:
         self.slides = config.slide
         self._interval = config.touch_interval
         self.keys = KeyRing(config.secret, config.old_secrets)
-        self.signer = IDSigner(self.keys, self.namespace)
-        self.state: State = config.state or CookieState(
-            config.cookie_name, options=config.cookie_options
+        brings: BringsPassage | None = cast("Any", store) if brings_passage(store) else None
+        self.in_client = brings is not None
+        """Whether the record itself is with the client, so that what is written must reach it."""
+        self.signer, self.state, self.sign_in_needs = (
+            _passage(config, self.keys, self.namespace)
+            if brings is None
+            else brings.passage(config, self.keys, self.namespace)
         )
         self.vary = ", ".join(self.state.vary)
         self.codec, self.codec_number = _codec(config, store)
@@ -205,6 +209,12 @@ def _codec(config: SessionConfig, store: AnyStore) -> tuple[Codec, int]:
     if isinstance(wanted, BinaryCodec):
         return wanted, _BINARY
     return wanted, _JSON if isinstance(wanted, JSONCodec) else _CUSTOM
+
+
+def _passage(config: SessionConfig, keys: KeyRing, namespace: str) -> Passage:
+    """Return how IDs travel that name a record: signed, by the State that is configured."""
+    state = config.state or CookieState(config.cookie_name, options=config.cookie_options)
+    return Passage(IDSigner(keys, namespace), state, None)
 
 
 def _default_store(config: SessionConfig) -> MemoryStore:

@@ -144,7 +144,7 @@ def _note_saved(visit: Visit, saved: Held, before: Held, mine: bytes, now: float
     )
     if visit.cleared:
         visit.epoch = record.epoch
-    if lifetime_changed or visit.reissue or renews_cookie(before, now):
+    if lifetime_changed or visit.reissue or renews_cookie(before, now) or visit.runtime.in_client:
         visit.must_issue = True
         visit.reissue = False
     visit.base = mine
@@ -189,7 +189,7 @@ async def touch(visit: Visit) -> bool:
         raise NotTouched(str(error)) from error
     if not slid:
         return False
-    if visit.reissue or renews_cookie(held, now):
+    if visit.reissue or renews_cookie(held, now) or runtime.in_client:
         visit.must_issue = True
         visit.reissue = False
     visit.hold(Held(held.version, expires_at, held.record))

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from coatcheck.checks import Duration, seconds, seconds_or_never
 from coatcheck.drivers import run_now
-from coatcheck.errors import SessionError, SessionNotLoaded, StoreError
+from coatcheck.errors import ConfigurationError, SessionError, SessionNotLoaded, StoreError
 from coatcheck.face import visit_of
 from coatcheck.guards import SessionGuards
 from coatcheck.lifecycle import unreadable
@@ -57,7 +57,7 @@ class BaseSession(SessionGuards):
         visit = self._look()
         if visit.handle is None:
             visit.identity = visit.runtime.signer.mint()
-        return visit.handle or ""
+        return str(visit.handle or "")
 
     @property
     def user_id(self) -> str | None:
@@ -142,6 +142,8 @@ class BaseSession(SessionGuards):
         visit = self._changing()
         if visit.phase is Phase.UNREADABLE:
             raise unreadable("login()")
+        if visit.runtime.sign_in_needs is not None:
+            raise ConfigurationError(visit.runtime.sign_in_needs)
         self._needs_header(visit, "login()")
         if visit.user_id is not None and visit.user_id != user_id:
             kept = frozenset()
@@ -208,6 +210,8 @@ class BaseSession(SessionGuards):
         visit = self._visit or self._first_look()
         if visit.phase is Phase.UNREADABLE:
             raise unreadable(f"{reason}()")
+        if visit.response_started and visit.runtime.in_client:
+            self._needs_header(visit, f"{reason}() of a session that is kept in its cookie")
         if visit.phase is not Phase.ENDED:
             visit.end(reason)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from coatcheck import EncryptedCookieStore
 from coatcheck.clock import Clock
 from coatcheck.errors import StoreError
 from coatcheck.store import AsyncStore, MemoryStore, Store
@@ -130,4 +131,6 @@ def make_store(kind: str, folder: Path, clock: Clock) -> AnyStore:
             return KeyValueStore(Shelf(), clock=clock)
         if kind == "async-keyvalue":
             return AsyncKeyValueStore(AsyncShelf(), clock=clock)
+        if kind == "cookie":
+            return EncryptedCookieStore(revocations=MemoryStore(clock=clock))
     raise ValueError(kind)
