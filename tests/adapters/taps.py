@@ -105,6 +105,15 @@ class AsyncShelf:
         self.shelf.delete(id)
 
 
+def cookie_store(revocations: Store | None = None, **options: Any) -> EncryptedCookieStore:
+    """Make a store that keeps sessions in the cookie, and signs users in."""
+    if "revoked_since" not in options:
+        options["revocations"] = revocations or MemoryStore()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its limits are is known here
+        return EncryptedCookieStore(**options)
+
+
 def make_store(kind: str, folder: Path, clock: Clock) -> AnyStore:
     """Make an empty store; `async-...` is one that must be awaited."""
     if kind == "memory":
@@ -125,12 +134,12 @@ def make_store(kind: str, folder: Path, clock: Clock) -> AnyStore:
         return AsyncSQLStore(postgresql.fresh_url(), clock=clock)
     if kind == "mariadb":
         return SQLStore(mariadb.fresh_engine(), clock=clock)
+    if kind == "cookie":
+        return cookie_store(MemoryStore(clock=clock))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has no index is known here
         if kind == "keyvalue":
             return KeyValueStore(Shelf(), clock=clock)
         if kind == "async-keyvalue":
             return AsyncKeyValueStore(AsyncShelf(), clock=clock)
-        if kind == "cookie":
-            return EncryptedCookieStore(revocations=MemoryStore(clock=clock))
     raise ValueError(kind)

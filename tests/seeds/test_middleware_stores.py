@@ -1,7 +1,4 @@
-"""S-110 to S-116: where sessions are kept; S-112, S-114, S-115 and S-116 wait for a later issue.
-
-Those four are about a store that keeps the session in the client's cookie.
-"""
+"""S-110, S-111 and S-113: where sessions are kept. Those in the cookie have their own module."""
 
 from __future__ import annotations
 
