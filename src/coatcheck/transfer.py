@@ -70,12 +70,15 @@ class Transfer:
         self.page = checks.count("page", page)
         self.progress = progress
         self.done = Copied()
+        self.torn = False
+        """Whether this page is the one at which the pass was interrupted."""
 
     async def run(self, cursor: str | None) -> Copied:
         """Run the pass, from `cursor` on."""
         part, _, place = (cursor or f"{_SOURCE}:").partition(":")
         if part not in ((_SOURCE, _TARGET) if self.last else (_SOURCE,)):
             raise ConfigurationError("the cursor is none of a pass like this: leave it out")
+        self.torn = bool(place)
         await self._begin()
         if part == _SOURCE:
             await self._pages(self.source, part, place or None, self._level_in_order)
@@ -123,6 +126,7 @@ class Transfer:
             if more is None and part == _SOURCE and self.last:
                 more = f"{_TARGET}:"
             self.done = replace(self.done, cursor=more)
+            self.torn = False
             if self.progress is not None:
                 self.progress(self.done)
             if place is None:
@@ -151,7 +155,9 @@ class Transfer:
         user_id, order, users = found[1].user_id, self.source.users, self.target.users
         in_list = isinstance(found[1], Record) and user_id is not None
         here = await self.target.store.get(key)
-        if here or not in_list or user_id is None or order is None or users is None:
+        # In a torn page the list may have stopped behind it, at what lies before the cursor.
+        levelled = here is not None and not self.torn
+        if levelled or not in_list or user_id is None or order is None or users is None:
             await self._bring(key, *found, here)
             return
         keys = [entry.key for entry in await order.entries(user_id)]

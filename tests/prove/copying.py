@@ -45,6 +45,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}what_ends_after_a_crash_of_the_last_pass_stays_ended",),
     ),
     Mutation(
+        "copying: a torn list of a user's sessions is left torn",
+        _TRANSFER,
+        "levelled = here is not None and not self.torn",
+        "levelled = here is not None",
+        (f"{_TEST}who_came_behind_an_interrupted_page_is_copied",),
+    ),
+    Mutation(
         "copying: what was saved at the target is overwritten",
         _TRANSFER,
         "if noted.version != here.version:",

@@ -329,6 +329,41 @@ def test_a_pass_goes_on_where_it_was_interrupted() -> None:
             assert move.levelled()
 
 
+def test_who_came_behind_an_interrupted_page_is_copied() -> None:
+    """A user's sessions are copied as one list, and some of it may lie before the cursor."""
+    lost = ""
+
+    class Torn(MemoryStore):
+        def create(self, key: str, *args: Any, **options: Any) -> bool:
+            nonlocal lost
+            if key == lost:
+                lost = ""
+                raise StoreError("the power is gone")
+            return super().create(key, *args, **options)
+
+    move = Move(target=lambda clock: Torn(clock=clock))
+    move.act(move.old, "visit")
+    (first,) = contents(move.source)
+    told: list[Copied] = []
+
+    def come(copied: Copied) -> None:
+        nonlocal lost
+        told.append(copied)
+        if len(told) > 1:
+            return
+        # One ahead of the cursor, then one behind it.
+        for behind in (False, True):
+            while ((lost := move.old.create("ada").handle or "") < first) is not behind:
+                move.old.delete(lost)
+
+    with pytest.raises(StoreError):
+        move.run(page=1, progress=come)
+    assert lost == ""
+    move.run(page=1, cursor=told[-1].cursor)
+    move.run(last=True)
+    assert move.levelled()
+
+
 def test_what_ended_at_the_target_stays_ended() -> None:
     """A sign-out before the last pass is not undone by it."""
     move = Move()
