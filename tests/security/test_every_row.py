@@ -12,7 +12,6 @@ LATER: Final = {
     17: "encryption at rest: what the associated data binds",
     18: "encryption at rest: nonces",
     19: "encryption at rest: refusal to start without `cryptography`",
-    88: "the store in the client's cookie, which is encrypted",
 }
 """The rows that wait for what is not built yet: none of them has a test."""
 
