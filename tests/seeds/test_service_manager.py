@@ -104,7 +104,7 @@ def test_s_05_a_missing_folder_is_made_and_an_impossible_one_fails(place: Place)
         place.open()
 
 
-@pytest.mark.parametrize("storage_dir", ["", "\0", 7, b"bytes"])
+@pytest.mark.parametrize("storage_dir", ["", "\0", "\ud800", 7, b"bytes"])
 def test_a_storage_dir_is_a_path(storage_dir: Any) -> None:
     """Anything else fails construction, with what to write."""
     with pytest.raises(ConfigurationError, match="storage_dir must be a path"):

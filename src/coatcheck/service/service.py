@@ -22,7 +22,6 @@ from coatcheck.drivers import run_now
 from coatcheck.errors import ConfigurationError, CorruptRecord, SessionEnded, StoreError
 from coatcheck.events import OnEvent
 from coatcheck.face import attach
-from coatcheck.layout import unpack
 from coatcheck.lifecycle import purge_all
 from coatcheck.manager import SessionManager, core_of
 from coatcheck.service.result import Result, refused, told
@@ -197,7 +196,7 @@ class SessionService:
         try:
             stored = run_now(self._core.runtime.store.get(known[0].handle))
             if stored is not None:
-                unpack(stored.payload)
+                self._core.runtime.check(stored.payload, known[0])
         except CorruptRecord as error:
             return refused("get_session_info", damaged(error), "damaged")
         return refused("get_session_info", _NOT_FOUND, "not-found")
@@ -257,8 +256,12 @@ def _folder(storage_dir: str | os.PathLike[str] | None) -> str:
             " storage_dir='/var/lib/myapp'"
         )
     name = os.fspath(storage_dir)
-    if not name or "\0" in name:
-        raise ConfigurationError("storage_dir must be a path that is not empty")
+    try:
+        plain = os.fsencode(name)
+    except UnicodeEncodeError:
+        plain = b""
+    if not plain or b"\0" in plain:
+        raise ConfigurationError("storage_dir must be a path that the system can have")
     return os.path.abspath(name)
 
 
