@@ -17,6 +17,7 @@ from coatcheck.errors import SaveConflict as SaveConflict
 from coatcheck.errors import SessionEnded as SessionEnded
 from coatcheck.errors import SessionError as SessionError
 from coatcheck.errors import SessionNotLoaded as SessionNotLoaded
+from coatcheck.errors import SessionSealed as SessionSealed
 from coatcheck.errors import SessionTooLarge as SessionTooLarge
 from coatcheck.errors import SignInRequired as SignInRequired
 from coatcheck.errors import StoreError as StoreError

@@ -10,6 +10,7 @@ from coatcheck.ids import Identity, secret_hash
 from coatcheck.record import Record, make_record
 from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, encode
+from coatcheck.sealing import Sealing
 from coatcheck.visit import Held, Visit, make_held
 
 MAX_COLLISIONS: Final = 3
@@ -23,7 +24,8 @@ async def begin(visit: Visit) -> None:
     now = runtime.clock()
     for _ in range(MAX_COLLISIONS):
         identity = visit.identity or runtime.signer.mint()
-        record = amended(visit, fresh_record(runtime, identity, None, data, now))
+        sealing = None if runtime.sealer is None else runtime.sealer.fresh(identity)
+        record = amended(visit, fresh_record(runtime, identity, None, data, now, sealing))
         expires_at = record.slide(now)
         if await runtime.store.create(
             identity.handle, runtime.pack(record), expires_at=expires_at, user_id=None
@@ -40,7 +42,12 @@ async def begin(visit: Visit) -> None:
 
 
 def fresh_record(
-    runtime: Runtime, identity: Identity, user_id: str | None, data: bytes, now: float
+    runtime: Runtime,
+    identity: Identity,
+    user_id: str | None,
+    data: bytes,
+    now: float,
+    sealing: Sealing | None,
 ) -> Record:
     """Compose the record of a session that begins now."""
     config = runtime.config
@@ -57,7 +64,7 @@ def fresh_record(
             runtime.persistent,
             runtime.codec_number,
             data,
-            None,
+            sealing,
             None,
         )
     )

@@ -124,6 +124,11 @@ class SessionConfig:
     """How values become bytes; `None`: as the store prefers, which is binary but for stores that
     are there to be read by eye."""
 
+    encrypt: bool | Literal["sealed"] = False
+    """Whether the store has the data encrypted: `True` is under the secret, for whoever has only
+    the store; `"sealed"` is under the secret and the client's ID, so that it takes both, and
+    administrators see no data. What was stored otherwise before is no session any more."""
+
     types: tuple[CustomType[Any], ...] = ()
     """Types of yours that may be stored, besides the built-in ones."""
 
@@ -293,6 +298,7 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         "cache": check("cache", checks.choice, ("private", "no-store")),
         "clear_site_data": check("clear_site_data", _directives),
         "codec": check_if_given("codec", _codec),
+        "encrypt": check("encrypt", _encrypt),
         "types": check("types", checks.listed, "[CustomType(...)]"),
         "max_size": check("max_size", checks.count),
         "resolve": MappingProxyType(check("resolve", _resolvers)),
@@ -363,6 +369,14 @@ def _codec(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return checks.choice(name, value, ("binary", "json"))
     return checks.methods(name, value, ("encode", "decode"), "'binary', 'json' or a Codec")
+
+
+def _encrypt(name: str, value: object) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if value == "sealed":
+        return "sealed"
+    raise checks.wrong(name, "True, False or 'sealed'", value)
 
 
 def _resolvers(name: str, value: Any) -> dict[str, Resolver]:

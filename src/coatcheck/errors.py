@@ -8,6 +8,7 @@
     │   ├── ResponseStarted                  do it before the headers leave
     │   ├── SignInRequired                   ask for the password again
     │   ├── TooManySessions                  sign out elsewhere first
+    │   ├── SessionSealed                    open it with its ID, which is with the client
     │   ├── SessionTooLarge                  store less
     │   └── UnserializableValue (TypeError)  convert or register the type
     ├── CorruptRecord                        nothing to do: an event, an anonymous session
@@ -81,6 +82,17 @@ class TooManySessions(SessionError):
         )
         self.user_id = user_id
         self.limit = limit
+
+
+class SessionSealed(SessionError):
+    """Nobody but who has the session's ID can read or change its data (`encrypt="sealed"`)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this session's data is encrypted under its ID, which is with the client alone: what"
+            " stands beside the data can be read, the session can be ended, and"
+            " SessionManager.open(session_id) opens it all"
+        )
 
 
 class SessionTooLarge(SessionError):

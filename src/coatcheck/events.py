@@ -177,6 +177,20 @@ class RecordCorrupt(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DecryptFailed(Event):
+    """A record's data does not open under our keys, in this place; it was left alone.
+
+    It was forged, swapped or damaged; or its secret is none of ours any more; or it was written
+    with another `encrypt` than is configured, plain for one.
+    """
+
+    level: ClassVar[int] = logging.ERROR
+    floods: ClassVar[bool] = True
+    handle: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseMadePrivate(Event):
     """A response for one session said `Cache-Control: public`; it was made `private`."""
 

@@ -82,7 +82,8 @@ class KeyRing:
     that is missing, empty, of another type, or listed twice, and where `old_secrets` is a bare
     string: taken for a list, every character of it would be a secret (pallets/flask#6089).
     Warns once, with `WeakSecretWarning`, where a secret is shorter than 32 bytes, a repetition or
-    a known placeholder.
+    a known placeholder; where `strong_for` names what rests on the secrets being strong, that is a
+    `ConfigurationError`.
     """
 
     __slots__ = ("keys", "weak")
@@ -92,7 +93,13 @@ class KeyRing:
     weak: bool
     """Whether any secret is weak; what must hold without a server in between refuses these."""
 
-    def __init__(self, secret: str | bytes, old_secrets: Sequence[str | bytes] = ()) -> None:
+    def __init__(
+        self,
+        secret: str | bytes,
+        old_secrets: Sequence[str | bytes] = (),
+        *,
+        strong_for: str | None = None,
+    ) -> None:
         named = [("secret", _as_bytes(secret, "secret"))]
         for number, old in enumerate(_as_list(old_secrets)):
             name = f"old_secrets[{number}]"
@@ -104,6 +111,11 @@ class KeyRing:
         weak = [name for name, value in named if is_weak(value)]
         self.keys = tuple(Key(value) for _, value in named)
         self.weak = bool(weak)
+        if weak and strong_for is not None:
+            raise ConfigurationError(
+                f"{' and '.join(weak)}: shorter than {SHORTEST_SECRET} bytes or easily guessed,"
+                f" which {strong_for} must not rest on: {_REMEDY}"
+            )
         if weak:
             warnings.warn(
                 f"{' and '.join(weak)}: shorter than {SHORTEST_SECRET} bytes or easily guessed;"

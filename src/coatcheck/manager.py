@@ -101,10 +101,10 @@ class ManagerCore:
 
         That is no end of the session: somebody may restore it.
         """
-        handle = visit.handle
-        stored = None if handle is None else await self.runtime.store.get(handle)
-        if stored is not None:
-            unpack(stored.payload)
+        identity = visit.identity
+        stored = None if identity is None else await self.runtime.store.get(identity.handle)
+        if identity is not None and stored is not None:
+            self.runtime.check(stored.payload, identity)
         await self.lifecycle.refresh(visit)
 
     async def _make_sure(self, visit: Visit) -> None:

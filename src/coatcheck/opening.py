@@ -15,7 +15,6 @@ from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.events import (
     AmbiguousID,
     IDRejected,
-    RecordCorrupt,
     SessionExpired,
     StoreFailed,
     UnknownID,
@@ -23,7 +22,7 @@ from coatcheck.events import (
 )
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.layout import unpack
-from coatcheck.record import Tombstone
+from coatcheck.record import Record, Tombstone
 from coatcheck.runtime import Runtime
 from coatcheck.state.candidates import MOST_CANDIDATES
 from coatcheck.store.protocol import Stored
@@ -112,7 +111,7 @@ async def meet(runtime: Runtime, identity: Identity) -> Met:
     try:
         return _judge(runtime, identity, await runtime.store.get(identity.handle))
     except CorruptRecord as error:
-        runtime.emit(RecordCorrupt(identity.handle, str(error)))
+        runtime.report(identity.handle, error)
         return None
 
 
@@ -120,7 +119,7 @@ def _meet_now(runtime: Runtime, identity: Identity, get: Callable[[str], Stored 
     try:
         return _judge(runtime, identity, get(identity[0]))
     except CorruptRecord as error:
-        runtime.emit(RecordCorrupt(identity.handle, str(error)))
+        runtime.report(identity.handle, error)
         return None
 
 
@@ -135,9 +134,11 @@ def _judge(runtime: Runtime, identity: Identity, stored: Stored | None) -> Met:
     if secret and not compare_digest(secret_hash(secret), content.secret_hash):
         runtime.emit(WrongSecret(handle))
         return None
-    if isinstance(content, Tombstone):
-        runtime.emit(UnknownID(handle))
-        return content
+    if type(content) is not Record or runtime.sealer is not None:
+        if isinstance(content, Tombstone):
+            runtime.emit(UnknownID(handle))
+            return content
+        content = runtime.opened(content, identity)
     now = runtime.clock()
     if content.created_at > now or (content.signed_in_at or 0.0) > now:
         content = content.as_of(now)

@@ -42,6 +42,7 @@ class PlainOptions(TypedDict, total=False):
     cache: Literal["private", "no-store"]
     clear_site_data: bool | Sequence[str]
     codec: Literal["binary", "json"] | Codec | None
+    encrypt: bool | Literal["sealed"]
     types: Sequence[CustomType[Any]]
     max_size: int
     resolve: Mapping[str, Callable[[Any, Any, Any], Any]]

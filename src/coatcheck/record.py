@@ -19,6 +19,8 @@ from coatcheck.tuples import maker
 
 TOMBSTONE_LIFE: Final = 600.0
 """Seconds for which a tombstone stands."""
+UNREADABLE: Final = -1
+"""Takes the place of a codec's number where the data cannot be decrypted without the client."""
 MUTE_FOR: Final = 5.0
 """A request begun before the tombstone's time + this (s) was in flight: anonymous and mute."""
 

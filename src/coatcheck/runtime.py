@@ -14,16 +14,19 @@ from functools import cached_property, partial
 from typing import Any, Final, TypeVar, cast
 
 from coatcheck import drivers
+from coatcheck.aead import Undecipherable
 from coatcheck.codecs import BinaryCodec, Codec, JSONCodec
 from coatcheck.config import SessionConfig
 from coatcheck.csrf import CSRFTokens
-from coatcheck.errors import ConfigurationError, CorruptRecord
-from coatcheck.events import Emitter, RecordCorrupt
-from coatcheck.ids import IDSigner
+from coatcheck.errors import ConfigurationError, CorruptRecord, SessionSealed
+from coatcheck.events import DecryptFailed, Emitter, RecordCorrupt
+from coatcheck.ids import Identity, IDSigner
 from coatcheck.keys import KeyRing
 from coatcheck.layout import pack, unpack
 from coatcheck.passage import BringsPassage, Passage, brings_passage
-from coatcheck.record import Content, Record
+from coatcheck.record import UNREADABLE, Content, Record, SealedRecord
+from coatcheck.sealer import Sealer
+from coatcheck.sealing import Sealing
 from coatcheck.shapes import AnyStore, Shape, awaited, is_async, never_suspending
 from coatcheck.state import CookieState
 from coatcheck.store.memory import MemoryStore
@@ -71,7 +74,8 @@ class Runtime:
         self.emit = Emitter(config.on_event, config.clock)
         self.slides = config.slide
         self._interval = config.touch_interval
-        self.keys = KeyRing(config.secret, config.old_secrets)
+        needs_strong = "encrypt" if config.encrypt else None
+        self.keys = KeyRing(config.secret, config.old_secrets, strong_for=needs_strong)
         brings: BringsPassage | None = cast("Any", store) if brings_passage(store) else None
         self.in_client = brings is not None
         """Whether the record itself is with the client, so that what is written must reach it."""
@@ -97,6 +101,12 @@ class Runtime:
         """Says whether data is what those bytes are the encoding of."""
         self.pack: Callable[[Content], bytes] = partial(pack, text=self.codec_number == _JSON)
         """Turns a record or tombstone into a payload, in the layout that goes with the codec."""
+        self.sealer: Sealer | None = None
+        """Encrypts data; `None`: nobody does."""
+        if config.encrypt:
+            by_client = config.encrypt == "sealed"
+            self.sealer = Sealer(self.keys, self.namespace, by_client=by_client)
+            self.pack = partial(self.sealer.pack, text=self.codec_number == _JSON)
         self.empty = self.codec.encode({})
         self.persistent = True
         """Whether the client keeps the ID of a new session when it closes."""
@@ -153,14 +163,39 @@ class Runtime:
         try:
             return unpack(payload)
         except CorruptRecord as error:
-            self.emit(RecordCorrupt(handle, str(error)))
+            self.report(handle, error)
             return None
+
+    def opened(self, record: Record, identity: Identity, known: Sealing | None = None) -> Record:
+        """Return a record as it was read with its data decrypted; raises `Undecipherable`.
+
+        There is no fallback: a plain record is none where data is encrypted, nor the other way
+        round. `known` is the session's sealing, where it was opened before.
+        """
+        if self.sealer is not None:
+            return self.sealer.open(record, identity, known)
+        if isinstance(record, SealedRecord):
+            raise Undecipherable("the data is encrypted, and `encrypt` is off")
+        return record
+
+    def check(self, payload: bytes, identity: Identity) -> None:
+        """Raise `CorruptRecord` for what is no record of ours, or does not open."""
+        content = unpack(payload)
+        if isinstance(content, Record):
+            self.opened(content, identity)
+
+    def report(self, handle: str, error: CorruptRecord) -> None:
+        """Tell that what lies under a handle is no session."""
+        kind = DecryptFailed if isinstance(error, Undecipherable) else RecordCorrupt
+        self.emit(kind(handle, str(error)))
 
     def codec_of(self, number: int) -> Codec:
         """Return the codec that records name by that number; raises `CorruptRecord`."""
         try:
             return self._codecs[number]
         except KeyError:
+            if number == UNREADABLE:
+                raise SessionSealed from None
             raise CorruptRecord(f"the data is in codec {number}, which is not known") from None
 
     def data_of(self, record: Record) -> bytes:

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from coatcheck.cookies import MAX_AGE_LIMIT
 from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge, StoreError
-from coatcheck.events import KeyOverwritten, RecordCorrupt, SessionMerged
-from coatcheck.record import Merged, Record, Tombstone, merge
+from coatcheck.events import KeyOverwritten, SessionMerged
+from coatcheck.ids import Identity
+from coatcheck.layout import unpack
+from coatcheck.record import Content, Merged, Record, Tombstone, merge
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
 from coatcheck.visit import Held, Visit, make_held
@@ -87,7 +89,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
         try:
             record, merged = _next_record(visit, record, mine if changed else None)
         except CorruptRecord as error:
-            runtime.emit(RecordCorrupt(handle, str(error)))
+            runtime.report(handle, error)
             visit.lose("gone")
             return
         slides = visit.expiry or (visit.renew and (changed or runtime.slides))
@@ -154,7 +156,7 @@ def _note_saved(visit: Visit, saved: Held, before: Held, mine: bytes, now: float
 
 def _understand(visit: Visit, current: Stored) -> Held | None:
     """Read the record that came first; where it cannot be built on, the visit loses."""
-    content = visit.runtime.read(handle_of(visit), current.payload)
+    content = read_again(visit.runtime, visit.identity, visit.held, current.payload)
     if content is None:
         visit.lose("gone")
         return None
@@ -162,6 +164,22 @@ def _understand(visit: Visit, current: Stored) -> Held | None:
         visit.lose("replaced")
         return None
     return Held(current.version, current.expires_at, content)
+
+
+def read_again(
+    runtime: Runtime, identity: Identity | None, held: Held | None, payload: bytes
+) -> Content | None:
+    """Return what lies now where `held` was read before; `None` is an event."""
+    if identity is None or held is None:
+        return None
+    try:
+        content = unpack(payload)
+        if isinstance(content, Record):
+            content = runtime.opened(content, identity, held.record.sealing)
+    except CorruptRecord as error:
+        runtime.report(identity.handle, error)
+        return None
+    return content
 
 
 class NotTouched(StoreError):

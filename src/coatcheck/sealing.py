@@ -35,6 +35,10 @@ class Sealing(NamedTuple):
         start = b"".join((bytes((len(self.wraps),)), *self.wraps))
         return start + self.cipher.seal(data, b"".join((start, self.place, bound)))
 
+    def settled(self) -> Sealing:
+        """Return the sealing that opens under the newest secret only."""
+        return self._replace(wraps=self.wraps[:1])
+
     def __repr__(self) -> str:
         return f"<Sealing with {len(self.wraps)} wrapped keys>"
 

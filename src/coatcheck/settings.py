@@ -243,6 +243,10 @@ def _flag_or_list(key: str, text: str) -> bool | list[str]:
     return _FLAGS[text.lower()] if text.lower() in _FLAGS else _list(key, text)
 
 
+def _flag_or_sealed(key: str, text: str) -> bool | str:
+    return text.lower() if text.lower() == "sealed" else _flag(key, text)
+
+
 def _secure(key: str, text: str) -> bool | str:
     return text.lower() if text.lower() == "auto" else _flag(key, text)
 
@@ -252,6 +256,7 @@ _FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
         ("secret", "namespace", "preset", "cookie_name", "codec", "cache", "evict", "purge"), _text
     ),
     "on_store_error": _text,
+    "encrypt": _flag_or_sealed,
     **dict.fromkeys(("expire", "lifetime", "permanent_idle", "touch_interval"), _duration),
     **dict.fromkeys(("slide", "save_on_error"), _flag),
     **dict.fromkeys(("max_size", "max_sessions_per_user"), _count),

@@ -23,7 +23,6 @@ from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
     KeyOverwritten,
-    RecordCorrupt,
     SessionCreated,
     SessionReplaced,
     SessionRevoked,
@@ -40,7 +39,7 @@ from coatcheck.record import (
     restrict,
 )
 from coatcheck.runtime import Runtime
-from coatcheck.saving import amended, check_size, encode, handle_of
+from coatcheck.saving import amended, check_size, encode, handle_of, read_again
 from coatcheck.store.protocol import Admitted, Conflict, Updated
 from coatcheck.tombstone import follow, look_up, tombstone_for
 from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
@@ -76,6 +75,9 @@ class _Succession:
         self.old = visit.held
         self.old_identity = visit.identity if visit.held else None
         self.mine = encode(runtime, visit)
+        sealer = runtime.sealer
+        self.sealing = None if sealer is None else sealer.fresh(change.identity)
+        """A new session has a new data key, whatever passes into it."""
         self.admission: Admitted | None = None
         self.replaces: str | None = None
         self.lost: ChangesDropped | None = None
@@ -90,10 +92,12 @@ class _Succession:
         digest = secret_hash(change.identity.secret)
         if change.reason == "regenerate" and self.old is not None:
             record = self.old.record._replace(
-                secret_hash=digest, data=data, codec=runtime.codec_number
+                secret_hash=digest, data=data, codec=runtime.codec_number, sealing=self.sealing
             )
         else:
-            record = fresh_record(runtime, change.identity, change.user_id, data, self.now)
+            record = fresh_record(
+                runtime, change.identity, change.user_id, data, self.now, self.sealing
+            )
             if change.remember is not None:
                 record = record._replace(
                     idle=change.remember, deadline=self.now + change.remember, persistent=True
@@ -186,7 +190,8 @@ class _Succession:
                 return True
             content = None
             if isinstance(outcome, Conflict):
-                content = self.runtime.read(self.old_identity.handle, outcome.current.payload)
+                current = outcome.current.payload
+                content = read_again(self.runtime, self.old_identity, self.old, current)
             if isinstance(outcome, Conflict) and isinstance(content, Record):
                 self.old = Held(outcome.current.version, outcome.current.expires_at, content)
                 goes_on = await self._merge(content, self.change.keep)
@@ -206,7 +211,7 @@ class _Succession:
         try:
             data = self._merged(theirs, keep)
         except CorruptRecord as error:
-            self.runtime.emit(RecordCorrupt(handle_of(self.visit), str(error)))
+            self.runtime.report(handle_of(self.visit), error)
             return await self._found_replaced(None)
         check_size(self.runtime, data)
         return await self._rewrite(self._first_record(data))

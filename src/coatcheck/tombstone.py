@@ -12,7 +12,6 @@ from typing import Final
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from coatcheck.errors import CorruptRecord
-from coatcheck.events import RecordCorrupt
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.layout import unpack
 from coatcheck.record import Content, Record, Tombstone
@@ -46,8 +45,14 @@ async def follow(
             return None
         stored, content = found
         if isinstance(content, Record):
-            live = not content.ended(runtime.clock())
-            return (identity, Held(stored.version, stored.expires_at, content)) if live else None
+            if content.ended(runtime.clock()):
+                return None
+            try:
+                content = runtime.opened(content, identity)
+            except CorruptRecord as error:
+                runtime.report(identity.handle, error)
+                return None
+            return identity, Held(stored.version, stored.expires_at, content)
         grave = content
     return None
 
@@ -61,5 +66,5 @@ async def look_up(runtime: Runtime, handle: str) -> tuple[Stored, Content] | Non
         stored = await runtime.store.get(handle)
         return None if stored is None else (stored, unpack(stored.payload))
     except CorruptRecord as error:
-        runtime.emit(RecordCorrupt(handle, str(error)))
+        runtime.report(handle, error)
         return None

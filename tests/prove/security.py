@@ -152,8 +152,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "told: an unknown ID is not told of",
         _OPENING,
-        "    if isinstance(content, Tombstone):\n        runtime.emit(UnknownID(handle))\n",
-        "    if isinstance(content, Tombstone):\n",
+        "        if isinstance(content, Tombstone):\n            runtime.emit(UnknownID(handle))\n",
+        "        if isinstance(content, Tombstone):\n",
         (f"{_TESTS}_telling.py::{_TOLD}",),
     ),
     Mutation(
