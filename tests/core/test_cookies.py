@@ -442,6 +442,9 @@ def test_sec_53_name_and_value_have_4096_octets_together() -> None:
     assert template().set("v" * (4096 - 7), max_age=None, https=True)
     with pytest.raises(ValueError, match="4096"):
         template().set("v" * (4096 - 6), max_age=None, https=True)
+    assert template("n" * 4096)
+    with pytest.raises(ConfigurationError, match="shorter"):
+        template("n" * 4097)
     assert template("n" * (4096 - 68), value_size=68)
     with pytest.raises(ConfigurationError, match="shorter"):
         template("n" * (4096 - 67), value_size=68)
@@ -458,6 +461,7 @@ def test_sec_53_an_error_does_not_repeat_the_value() -> None:
 
 def test_max_age_is_at_most_400_days() -> None:
     """Browsers count no more (RFC 6265bis, 5.5)."""
+    assert MAX_AGE_LIMIT == 34_560_000
     assert f"; Max-Age={MAX_AGE_LIMIT}" in template().set("v", max_age=10**12, https=True)
 
 
@@ -479,7 +483,18 @@ def test_without_max_age_the_cookie_ends_with_the_browser() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [-1, MAX_AGE_LIMIT + 1, True, 1.5, float("nan"), "3600", "Auto", timedelta(-1), [1]],
+    [
+        -1,
+        MAX_AGE_LIMIT + 1,
+        True,
+        1.5,
+        float("nan"),
+        "3600",
+        "Auto",
+        timedelta(-1),
+        timedelta(seconds=0.5),
+        [1],
+    ],
 )
 def test_another_max_age_is_an_error(wrong: Any) -> None:
     """Negative, too long, not whole, not a number."""
