@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+# Else `python -O` would take the asserts out of all that is no test module.
+_FOLDERS = [path.name for path in Path(__file__).parent.iterdir() if path.is_dir()]
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in _FOLDERS if "__" not in name))
 
 # Passed on to the worker processes under another name: what begins with COATCHECK_ is read as a
 # setting of sessions.
@@ -25,6 +30,14 @@ settings.register_profile("short", max_examples=100, deadline=None, print_blob=T
 settings.register_profile("ci", parent=settings.get_profile("short"), derandomize=True)
 settings.register_profile("long", parent=settings.get_profile("short"), max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "short"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for every ID that is issued in what the suite leaves behind."""
+    # Here, so that the product is imported when a test might run, and not for `--help`.
+    from tests.leaks import Plugin
+
+    config.pluginmanager.register(Plugin(), "leaks")
 
 
 @pytest.hookimpl(wrapper=True)
