@@ -120,6 +120,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_OF_SQL}::test_sec_78_an_engine_that_does_not_quote",),
     ),
     Mutation(
+        "sql: a connection to a server that takes no writes is kept",
+        f"{_SQL}/database.py",
+        "if errors.meaning(error) is Meaning.READ_ONLY:",
+        "if errors.meaning(error) is None:",
+        (f"{_FAULTS}::test_a_server_that_takes_writes_no_more",),
+    ),
+    Mutation(
         "sql: a removal whose answer was lost says that there was nothing",
         _STEPS,
         "if row is None and work.again:",

@@ -373,6 +373,23 @@ def test_a_read_only_server() -> None:
     replica.close()
 
 
+def test_a_server_that_takes_writes_no_more() -> None:
+    """After a failover its connection is not used again: another server may have its name by now."""
+    url = postgresql.fresh_url()
+    with postgresql.shared().connect() as connection:
+        name = connection.execute("SELECT current_database()").fetchone()[0]
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        store = SQLStore(url)
+        try:
+            assert store.get(KEY) is None
+        finally:
+            connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    with pytest.raises(StoreError, match="read-only"):
+        store.create(KEY, b"", expires_at=None, user_id=None)
+    assert store.create(KEY, b"", expires_at=None, user_id=None) is True
+    store.close()
+
+
 def test_a_full_database() -> None:
     """Where there is no room a save is a StoreError; what is there stays, and waits for room."""
     small = "--innodb-data-file-path=ibdata1:12M;ibdata2:8M"

@@ -88,8 +88,10 @@ class Database:
             work = Work(connection, self._statements, again=again)
             try:
                 return step(work, self._clock(), *arguments)
-            except SQLAlchemyError:
+            except SQLAlchemyError as error:
                 work.undo()
+                if errors.meaning(error) is Meaning.READ_ONLY:
+                    connection.invalidate()
                 raise
             except BaseException:
                 work.abandon()

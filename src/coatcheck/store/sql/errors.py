@@ -17,23 +17,30 @@ class Meaning(Enum):
     """The connection is gone; nobody knows whether the statement was done."""
     NO_TABLE = "no table"
     """A table is not there, or it lacks a column."""
+    READ_ONLY = "read only"
+    """The server takes no writes; perhaps another one has taken over, under the same name."""
     BROKEN = "broken"
 
 
-# Serialization failure, deadlock; undefined table, schema, column.
+# Serialization failure, deadlock; undefined table, schema, column; read-only transaction.
 _POSTGRESQL: Final = {
     "40001": Meaning.AGAIN,
     "40P01": Meaning.AGAIN,
     "42P01": Meaning.NO_TABLE,
     "3F000": Meaning.NO_TABLE,
     "42703": Meaning.NO_TABLE,
+    "25006": Meaning.READ_ONLY,
 }
-# Deadlock, record changed since the snapshot; no such table, unknown column.
+# Deadlock, record changed since the snapshot; no such table, unknown column; prevented by an option
+# such as --read-only, read-only transaction, read-only mode.
 _MYSQL: Final = {
     1213: Meaning.AGAIN,
     1020: Meaning.AGAIN,
     1146: Meaning.NO_TABLE,
     1054: Meaning.NO_TABLE,
+    1290: Meaning.READ_ONLY,
+    1792: Meaning.READ_ONLY,
+    1836: Meaning.READ_ONLY,
 }
 _SQLITE: Final = ("no such table", "no such column")
 
