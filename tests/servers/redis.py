@@ -186,25 +186,32 @@ def fresh_url() -> str:
     return f"{server.url}/{number}"
 
 
-def new_cluster() -> tuple[Server, ...]:
+def new_cluster(*options: str) -> tuple[Server, ...]:
     """Start a cluster of three nodes."""
-    options = ("cluster-enabled yes", "cluster-node-timeout 2000")
-    nodes = tuple(Server(*options) for _ in range(3))
+    needed = ("cluster-enabled yes", "cluster-node-timeout 2000")
+    nodes = tuple(Server(*needed, *options) for _ in range(3))
     share = 16_384 // 3 + 1
     for number, node in enumerate(nodes):
         last = min((number + 1) * share, 16_384) - 1
         node.ask("CLUSTER", "ADDSLOTSRANGE", number * share, last)
         node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         node.ask("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+    wait_for_cluster(nodes)
+    return nodes
+
+
+def wait_for_cluster(nodes: Sequence[Server]) -> None:
+    """Wait until all nodes of a cluster say that it serves."""
 
     def agreed() -> bool:
         told = [node.ask("CLUSTER INFO") for node in nodes]
+        known = str(len(nodes))
         return all(
-            state["cluster_state"] == "ok" and state["cluster_known_nodes"] == "3" for state in told
+            state["cluster_state"] == "ok" and state["cluster_known_nodes"] == known
+            for state in told
         )
 
     wait_for(agreed)
-    return nodes
 
 
 def cluster_url(nodes: Sequence[Server]) -> str:
