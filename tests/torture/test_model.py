@@ -30,9 +30,10 @@ LIFE = 100.0
 def op(kind: str, begin: float, end: float = inf, result: str = "ok", **what: Any) -> Operation:
     """Return an operation on the session `H`, unless it says otherwise."""
     handle = None if kind in ("create", "revoke-user", "list") else H
-    return Operation(
-        kind, begin, "tester", **{"handle": handle, "end": end, **what, "result": result}
-    )
+    made = Operation(kind, begin, "tester", handle, end=end, result=result)
+    for name, value in what.items():
+        setattr(made, name, value)
+    return made
 
 
 def saw(number: int = 0, count: int = 0, *, born: str = "one", user: str | None = "ann") -> Seen:
