@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo demo-check lint format types imports wheel docs two-parties bench schedules prove \
+.PHONY: help test demo demo-check lint format types imports wheel docs scale two-parties bench schedules prove \
   fuzz check clean
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -54,6 +54,9 @@ wheel: $(READY) ## Build the wheel, install it into an empty environment, import
 
 docs: $(READY_DOCS) ## Build the documentation into site/; a warning is an error
 	@$(BIN)/mkdocs build --quiet --strict
+
+scale: $(READY) ## Write the page on many sessions from its model
+	@$(BIN)/python -m tests.scale.page
 
 two-parties: $(READY) ## Write the page on two parties to one session from its tests
 	@$(BIN)/python -m tests.two_parties.page

@@ -6,8 +6,17 @@
 "Added" is microseconds over the same application without sessions, in the same round; the ratio is
 to the bare store operations that the request cannot do without, timed in the same round too: a read
 is one `get`, a write one `get` and one `update`, a new session one `create`. Medians over rounds.
-Ratios hold from machine to machine; microseconds do not. Then the seeds' mix: see `mix.py`. Nothing
-here is a test.
+Ratios hold from machine to machine; microseconds do not. Then the seeds' mix: see `mix.py`.
+
+More parts are measured only when they are asked for, on real servers that they start:
+
+    --only footprint    bytes a session, processor time and traffic an operation
+    --only flat         reads, writes and new sessions beside 1,000 to 1,000,000 others; purging
+    --only hot          one user with many sessions, one session with much in it
+    --only sql          a read and a write beside one and two calls of the bare driver
+    --only burst        16 requests at once under asyncio
+
+with `--engines redis,postgresql` for some only. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -21,12 +30,14 @@ from coatcheck import SessionManager, open_store
 from tests.benchmarks.apps import ADAPTERS, PAYLOAD, SECRET, Target
 from tests.benchmarks.flat import show_flat
 from tests.benchmarks.footprint import show_footprint
+from tests.benchmarks.hot import show_hot
 from tests.benchmarks.mix import measure_mix, show_mix
 from tests.benchmarks.timing import by_the_processor, medians, timed
 
 PARTS: dict[str, Callable[[list[str]], None]] = {
     "footprint": show_footprint,
     "flat": show_flat,
+    "hot": show_hot,
 }
 """What is only measured when it is asked for, because it needs servers, or takes minutes."""
 

@@ -118,7 +118,7 @@ class Memory(_Made):
 
 
 class File(_Made):
-    """Files; their size is that of blocks and inodes."""
+    """Files; their size is that of blocks and inodes, not of the few hundred folders."""
 
     name = "file"
 
@@ -136,8 +136,8 @@ class File(_Made):
         """See `Engine.size`."""
         total = 0
         for folder, _, names in os.walk(f"{self._folder}/{table}"):
-            for path in (folder, *(f"{folder}/{name}" for name in names)):
-                total += os.lstat(path).st_blocks * 512 + _INODE
+            for name in names:
+                total += os.lstat(f"{folder}/{name}").st_blocks * 512 + _INODE
         return total
 
     def close(self) -> None:
@@ -249,6 +249,13 @@ class Redis(Engine):
     def size(self, table: str) -> int:
         """See `Engine.size`."""
         return int(self._server.ask("INFO", "memory")["used_memory"])
+
+    def usage(self, table: str) -> tuple[int, int]:
+        """Return what `MEMORY USAGE` says of the first session's name, and of its user's index."""
+        number = list(self._stores).index(table)
+        names = (f"{NAMESPACE}/s/{key_of(0)}", f"{NAMESPACE}/u/{user_of(0)}")
+        session, index = (self._server.ask("MEMORY", "USAGE", name, db=number) for name in names)
+        return int(session), int(index)
 
     def close(self) -> None:
         """See `Engine.close`."""

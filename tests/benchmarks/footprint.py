@@ -210,6 +210,8 @@ def show_footprint(names: list[str], count: int = 100_000) -> None:
                 f"  # {one.session(TYPICAL):.0f} bytes with a payload of {TYPICAL}",
                 flush=True,
             )
+            if isinstance(engine, engines.Redis):
+                print(f"KEY, INDEX = {engine.usage('owned')}", flush=True)
         for engine, meter in found.values():
             if meter is None:
                 continue
