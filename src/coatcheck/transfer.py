@@ -237,7 +237,8 @@ class Transfer:
             if noted is None:
                 self._count(left=1)
                 return
-            if noted.version != here.version:
+            # An older one than was noted: the pass was interrupted before it wrote that.
+            if here.version > noted.version:
                 await self._differ(key, there, content)
                 return
             if not _is_copy(here, noted):

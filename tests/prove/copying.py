@@ -45,6 +45,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}what_ends_after_a_crash_of_the_last_pass_stays_ended",),
     ),
     Mutation(
+        "copying: a copy that was announced and never made counts as a program's",
+        _TRANSFER,
+        "if here.version > noted.version:",
+        "if here.version != noted.version:",
+        (f"{_TEST}a_copy_that_was_announced_and_never_made",),
+    ),
+    Mutation(
         "copying: a torn list of a user's sessions is left torn",
         _TRANSFER,
         "levelled = here is not None and not self.torn",
@@ -54,8 +61,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "copying: what was saved at the target is overwritten",
         _TRANSFER,
-        "if noted.version != here.version:",
-        "if noted.version > here.version:",
+        "if here.version > noted.version:",
+        "if here.version < noted.version:",
         (f"{_TEST}what_was_saved_at_the_target_stays",),
     ),
     Mutation(

@@ -364,6 +364,41 @@ def test_who_came_behind_an_interrupted_page_is_copied() -> None:
     assert move.levelled()
 
 
+def test_a_copy_that_was_announced_and_never_made() -> None:
+    """What the journal says of it came to nothing, and the source's is still the newer one."""
+    failing = False
+
+    class Torn(MemoryStore):
+        def update(self, key: str, *args: Any, **options: Any) -> Any:
+            if failing:
+                raise StoreError("the power is gone")
+            return super().update(key, *args, **options)
+
+    move = Move(target=lambda clock: Torn(clock=clock))
+    handle = move.old.create("ada", {"n": 0}).handle or ""
+    move.run()
+    told: list[Copied] = []
+
+    def come(copied: Copied) -> None:
+        nonlocal failing
+        told.append(copied)
+        if len(told) > 1:
+            return
+        move.act(move.old, "change")
+        while (move.old.create("ada").handle or "") < handle:
+            pass
+        failing = True
+
+    with pytest.raises(StoreError):
+        move.run(page=1, progress=come)
+    failing = False
+    for other in contents(move.source).keys() - {handle}:
+        move.old.delete(other)
+    move.run(page=1, cursor=told[-1].cursor)
+    move.run(last=True)
+    assert move.levelled()
+
+
 def test_what_ended_at_the_target_stays_ended() -> None:
     """A sign-out before the last pass is not undone by it."""
     move = Move()
