@@ -111,6 +111,38 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
     ),
     Mutation(
+        "file: a lock is held as long as a child that was forked meanwhile",
+        f"{_STORE}/file/locks.py",
+        "            self._flock(descriptor, self._unlock)\n",
+        "            pass\n",
+        (f"{_TESTS}/test_file_processes.py::test_a_forked_child_holds_no_lock",),
+    ),
+    Mutation(
+        "file: a lock file that was removed is as good as the new one",
+        f"{_STORE}/file/locks.py",
+        "if os.fstat(descriptor).st_nlink:",
+        "if descriptor:",
+        (f"{_TESTS}/test_file_processes.py::test_a_lock_file_that_is_tidied_up_locks_nothing_out",),
+    ),
+    Mutation(
+        "file: a lock leaves its file open",
+        f"{_STORE}/file/locks.py",
+        "        finally:\n            os.close(descriptor)\n",
+        "        finally:\n            pass\n",
+        (f"{_TESTS}/test_file_locks.py::test_locks_leave_nothing_open",),
+    ),
+    Mutation(
+        "file: whoever finds a lock taken goes on without it",
+        f"{_STORE}/file/locks.py",
+        "                except BlockingIOError:\n",
+        "                except BlockingIOError:\n                    return descriptor\n",
+        (
+            f"{_TESTS}/test_file_locks.py::test_threads_shut_one_another_out",
+            f"{_TESTS}/test_file_locks.py::test_a_child_shuts_its_parent_out",
+            f"{_TESTS}/test_file_locks.py::test_a_parent_shuts_its_child_out",
+        ),
+    ),
+    Mutation(
         "file: everybody may read a record",
         _FOLDER,
         "os.open(new, _CREATE, 0o600, dir_fd=directory)\n        except FileExistsError:",
