@@ -8,6 +8,7 @@ from typing import Final
 from tests.prove import (
     adapters,
     codecs,
+    cookie_store,
     copying,
     guards,
     outages,
@@ -35,6 +36,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *adapters.MUTATIONS,
     *guards.MUTATIONS,
     *security.MUTATIONS,
+    *cookie_store.MUTATIONS,
     *schedules.MUTATIONS,
 )
 LEAST: Final[Mapping[str, int]] = {
@@ -69,5 +71,6 @@ LEAST: Final[Mapping[str, int]] = {
     "names": 2,
     "schedules": 5,
     "websocket": 5,
+    "cookie-store": 16,
 }
 """All that must be broken, and in how many ways at least."""

@@ -172,6 +172,8 @@ def test_sec_88_revoking_a_user_ends_all_copies(site: Site) -> None:
     other.get(sign_in("bob"))
     managing.revoke_user("ann")
     assert other.get(who).body == "bob {}"
+    managing.revoke_user("bob")  # at the very time of the sign-in
+    assert other.get(who).body == "None {}"
 
 
 @pytest.mark.parametrize("door", ["wsgi", "flask", "asgi"])
