@@ -14,6 +14,7 @@ from tests.fuzz import (
     naming,
     parsers,
     records,
+    sealed,
     sending,
 )
 from tests.fuzz.target import Target
@@ -28,6 +29,7 @@ _MODULES: Final = (
     naming,
     parsers,
     records,
+    sealed,
     sending,
 )
 TARGETS: Final[tuple[Target, ...]] = tuple(
@@ -38,7 +40,6 @@ TARGETS: Final[tuple[Target, ...]] = tuple(
 NAMED: Final = {target.name: target for target in TARGETS}
 ELSEWHERE: Final = {
     6: "schedules of requests that overlap: tests/schedules",
-    10: "encrypted records: with encryption at rest",
     16: "the search for secrets in what the suite leaves behind: tests/leaks.py",
 }
 """Rows of the plan that are no targets here."""
