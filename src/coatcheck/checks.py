@@ -14,6 +14,16 @@ from coatcheck.errors import ConfigurationError
 
 T = TypeVar("T")
 
+LEAST_ROTATION: Final = 60.0
+"""The shortest `rotate_every` in seconds: no response is under way for as long."""
+_A_STATE: Final = (
+    "a State, an object with extract, inject and clear such as HeaderState('X-Session')"
+)
+_DIRECTIVES: Final = (
+    *("cache", "clientHints", "cookies", "executionContexts", "prefetchCache", "prerenderCache"),
+    *("storage", "*"),
+)
+
 Duration = float | timedelta | Literal["indefinite"] | None
 """A length of time as options take it: seconds, a `timedelta`, or, for no limit, `None`."""
 
@@ -119,6 +129,45 @@ def methods(name: str, value: T, needed: Sequence[str], remedy: str) -> T:
         lacks = f" (without {', '.join(missing)})" if missing else ""
         raise ConfigurationError(f"{name} must be {remedy}, not {what}{lacks}")
     return value
+
+
+def rotation(name: str, value: object) -> float:
+    """Return an interval of rotation as seconds."""
+    interval = seconds(name, value)
+    if interval < LEAST_ROTATION:
+        raise ConfigurationError(
+            f"{name} must be at least {LEAST_ROTATION:g} seconds, which is what responses under"
+            f" way may take, not {interval:g}: write {name}=900"
+        )
+    return interval
+
+
+def state(name: str, value: Any) -> Any:
+    """Return a State: what `coatcheck.state.State` asks of one."""
+    checked: Any = methods(name, value, ("extract", "inject", "clear"), _A_STATE)
+    vary: Any = getattr(checked, "vary", None)
+    listed = isinstance(vary, Sequence) and not isinstance(vary, str)
+    if not listed or not all(isinstance(header, str) for header in cast("list[object]", vary)):
+        raise ConfigurationError(
+            f"{name} must name the request headers that it reads: give the State an attribute"
+            f" vary = ('Cookie',), not {vary!r}"
+        )
+    if not isinstance(getattr(checked, "sends", None), bool):
+        raise ConfigurationError(
+            f"{name} must say whether inject can reach the client: give the State an attribute"
+            " sends = True, or False"
+        )
+    return checked
+
+
+def directives(name: str, value: Any) -> tuple[str, ...]:
+    """Return the directives of `Clear-Site-Data`; `True` stands for the usual ones."""
+    if isinstance(value, bool):
+        return ("cache", "storage") if value else ()
+    return tuple(
+        choice(f"{name}[{number}]", directive, _DIRECTIVES)
+        for number, directive in enumerate(listed(name, value, "['cache', 'storage']"))
+    )
 
 
 def mapping(name: str, value: Any, example: str) -> dict[str, Any]:

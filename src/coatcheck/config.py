@@ -11,10 +11,10 @@ The store is no part of it: adapters and managers take it beside the configurati
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Unpack
 
 from coatcheck import checks, settings
 from coatcheck.clock import Clock, system_clock
@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 _SECRET_MISSING: Final = (
     "must be given, a string or bytes: generate it once with `python -c 'import secrets;"
     " print(secrets.token_urlsafe(32))'` and keep it out of the source"
-)
-_A_STATE: Final = (
-    "a State, an object with extract, inject and clear such as HeaderState('X-Session')"
-)
-_DIRECTIVES: Final = (
-    *("cache", "clientHints", "cookies", "executionContexts", "prefetchCache", "prerenderCache"),
-    *("storage", "*"),
 )
 Resolver = Callable[[Any, Any, Any], Any]
 """Called as `f(base, mine, theirs)` where two requests changed one key; returns its new value."""
@@ -90,6 +83,15 @@ class SessionConfig:
     renew: bool | Paths = True
     """Whether, or for which paths, looking at the session counts as activity. A page that polls
     must not keep a session alive for ever: `renew=["!/notifications"]`."""
+
+    rotate_every: float | None = None
+    """Seconds after which the secret half of a session's ID is replaced, with a write or a touch
+    that is due; `None`: never. From 60. What comes with one that was replaced is told as a theft;
+    requests under way and responses that get lost do no harm."""
+
+    on_theft: Literal["event", "revoke-session", "revoke-user"] = "revoke-session"
+    """What comes of an ID that `rotate_every` has replaced, where it is used again: the event
+    `SecretReused` alone, or that session ends too, or all sessions of its user."""
 
     # How the ID travels
 
@@ -289,14 +291,16 @@ def _checked(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         "permanent_idle": check_if_given("permanent_idle", checks.seconds),
         "touch_interval": check_if_given("touch_interval", checks.seconds, zero=True),
         "slide": check("slide", checks.flag),
+        "rotate_every": check_if_given("rotate_every", checks.rotation),
+        "on_theft": check("on_theft", checks.choice, ("event", "revoke-session", "revoke-user")),
         "cookie_name": check("cookie_name", checks.text),
         "cookie_options": MappingProxyType(
             check("cookie_options", checks.mapping, "{'samesite': 'Strict'}")
         ),
-        "state": check_if_given("state", _state),
+        "state": check_if_given("state", checks.state),
         "websocket_origins": check("websocket_origins", origins),
         "cache": check("cache", checks.choice, ("private", "no-store")),
-        "clear_site_data": check("clear_site_data", _directives),
+        "clear_site_data": check("clear_site_data", checks.directives),
         "codec": check_if_given("codec", _codec),
         "encrypt": check("encrypt", _encrypt),
         "types": check("types", checks.listed, "[CustomType(...)]"),
@@ -337,32 +341,6 @@ def _secret(name: str, value: Any) -> str | bytes:
     if isinstance(value, str | bytes) and value:
         return value
     raise ConfigurationError(f"{name} {_SECRET_MISSING}")
-
-
-def _state(name: str, value: Any) -> State:
-    state: State = checks.methods(name, value, ("extract", "inject", "clear"), _A_STATE)
-    vary: Any = getattr(state, "vary", None)
-    listed = isinstance(vary, Sequence) and not isinstance(vary, str)
-    if not listed or not all(isinstance(header, str) for header in cast("list[object]", vary)):
-        raise ConfigurationError(
-            f"{name} must name the request headers that it reads: give the State an attribute"
-            f" vary = ('Cookie',), not {vary!r}"
-        )
-    if not isinstance(getattr(state, "sends", None), bool):
-        raise ConfigurationError(
-            f"{name} must say whether inject can reach the client: give the State an attribute"
-            " sends = True, or False"
-        )
-    return state
-
-
-def _directives(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, bool):
-        return ("cache", "storage") if value else ()
-    return tuple(
-        checks.choice(f"{name}[{number}]", directive, _DIRECTIVES)
-        for number, directive in enumerate(checks.listed(name, value, "['cache', 'storage']"))
-    )
 
 
 def _codec(name: str, value: Any) -> Any:

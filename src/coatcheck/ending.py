@@ -42,6 +42,20 @@ async def end_record(
         seen.add(handle)
 
 
+async def end_stolen(runtime: Runtime, handle: str, user_id: str | None) -> None:
+    """End a session whose ID was stolen, or by `on_theft` all of its user's.
+
+    A sign-in that has replaced it meanwhile stays: that ID nobody has stolen.
+    """
+    handles = [handle]
+    index = runtime.index
+    if runtime.config.on_theft == "revoke-user" and index is not None and user_id is not None:
+        handles += [other for other in await index.revoke(user_id) if other != handle]
+    for each in handles:
+        if await end_record(runtime, each, user_id, evicted=True) is not None:
+            runtime.emit(SessionRevoked(each, user_id, "stolen"))
+
+
 async def make_room(
     runtime: Runtime,
     user_id: str | None,

@@ -70,7 +70,7 @@ class SessionRevoked(Event):
 
     handle: str
     user_id: str | None
-    reason: Literal["revoked", "evicted", "unconfirmed"]
+    reason: Literal["revoked", "evicted", "unconfirmed", "stolen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,19 @@ class WrongSecret(Event):
     level: ClassVar[int] = logging.WARNING
     floods: ClassVar[bool] = True
     handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReused(Event):
+    """A client sent the ID that `rotate_every` retired last, so somebody has a copy: a theft.
+
+    The session, or all of its user's, end with it, as `on_theft` says.
+    """
+
+    level: ClassVar[int] = logging.WARNING
+    floods: ClassVar[bool] = True
+    handle: str
+    user_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

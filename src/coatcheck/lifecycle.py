@@ -31,7 +31,7 @@ from secrets import randbelow
 from typing import Final
 
 from coatcheck.beginning import begin
-from coatcheck.ending import end_record
+from coatcheck.ending import end_record, end_stolen
 from coatcheck.errors import CoatcheckError, SessionEnded, StoreError
 from coatcheck.events import (
     ChangesDropped,
@@ -169,6 +169,10 @@ class Lifecycle:
         """End what `destroy` and `logout` asked to be ended."""
         while visit.endings:
             ending = visit.endings[0]
+            if ending.reason == "stolen":
+                await end_stolen(self.runtime, ending.handle, ending.user_id)
+                del visit.endings[0]
+                continue
             await end_record(self.runtime, ending.handle, ending.user_id)
             del visit.endings[0]
             self.runtime.emit(SessionDestroyed(ending.handle, ending.user_id, ending.reason))
@@ -236,7 +240,7 @@ class Lifecycle:
         try:
             if await touch(visit) or visit.identity is None or visit.held is None:
                 return
-            met = await meet(self.runtime, visit.identity)
+            met = await meet(self.runtime, visit.identity, visit.held)
         except StoreError as error:
             self.runtime.emit(TouchFailed(handle_of(visit), str(error)))
             return

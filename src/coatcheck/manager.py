@@ -69,6 +69,8 @@ class ManagerCore:
         if visit is None:
             return None
         await open_visit(visit)
+        if visit.endings:
+            await self.lifecycle.end_now(visit)
         return visit if visit.phase is Phase.STORED else None
 
     def open_now(self, session_id: str) -> Visit | None:
@@ -77,6 +79,8 @@ class ManagerCore:
         if visit is None:
             return None
         open_now(visit)
+        if visit.endings:
+            run_now(self.lifecycle.end_now(visit))
         return visit if visit.phase is Phase.STORED else None
 
     async def find(self, handle: str) -> Visit | None:

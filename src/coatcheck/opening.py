@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
-from typing import Final
+from typing import Final, NamedTuple
 
 from coatcheck.drivers import run_now
 from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.events import (
     AmbiguousID,
     IDRejected,
+    SecretReused,
     SessionExpired,
     StoreFailed,
     UnknownID,
@@ -22,11 +23,13 @@ from coatcheck.events import (
 )
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.layout import unpack
-from coatcheck.record import Record, Tombstone
+from coatcheck.record import Content, Record, Tombstone
+from coatcheck.rotation import Standing
 from coatcheck.runtime import Runtime
 from coatcheck.state.candidates import MOST_CANDIDATES
 from coatcheck.store.protocol import Stored
-from coatcheck.visit import Claim, Held, Phase, Visit, make_held
+from coatcheck.turning import current_identity, mind
+from coatcheck.visit import Claim, Ending, Held, Phase, Visit, make_held
 
 MOST_ASKED: Final = 2
 """How many well-signed IDs of one request the store is asked about; with more it is nobody's."""
@@ -89,8 +92,8 @@ def open_now(visit: Visit) -> None:
 
 
 async def find(visit: Visit, identity: Identity) -> bool:
-    """Open the session of a handle that no client sent; `False` if there is none."""
-    met = await meet(visit.runtime, identity)
+    """Open the session of a handle that no client sent, or open it anew; `False`: there is none."""
+    met = await meet(visit.runtime, identity, visit.held)
     if not isinstance(met, Held):
         return False
     visit.identity = identity
@@ -98,32 +101,48 @@ async def find(visit: Visit, identity: Identity) -> bool:
     return True
 
 
-Met = Held | Tombstone | None
+class Former(NamedTuple):
+    """What the store has for who came with a secret that is not the current one."""
+
+    identity: Identity
+    stored: Stored
+    content: Content
 
 
-async def meet(runtime: Runtime, identity: Identity) -> Met:
+Met = Held | Tombstone | Former | None
+
+
+async def meet(runtime: Runtime, identity: Identity, held: Held | None = None) -> Met:
     """Ask the store what the handle stands for, for who knows the secret; `None` is an event.
 
-    Without a secret (an administrator's handle) nothing is compared.
+    Without a secret (an administrator's handle) nothing is compared; nor where the session is
+    `held` already, whose secret may have been rotated since.
     """
     if runtime.get_now is not None:
-        return _meet_now(runtime, identity, runtime.get_now)
+        return _meet_now(runtime, identity, runtime.get_now, held)
     try:
-        return _judge(runtime, identity, await runtime.store.get(identity.handle))
+        return _judge(runtime, identity, await runtime.store.get(identity.handle), held)
     except CorruptRecord as error:
         runtime.report(identity.handle, error)
         return None
 
 
-def _meet_now(runtime: Runtime, identity: Identity, get: Callable[[str], Stored | None]) -> Met:
+def _meet_now(
+    runtime: Runtime,
+    identity: Identity,
+    get: Callable[[str], Stored | None],
+    held: Held | None = None,
+) -> Met:
     try:
-        return _judge(runtime, identity, get(identity[0]))
+        return _judge(runtime, identity, get(identity[0]), held)
     except CorruptRecord as error:
         runtime.report(identity.handle, error)
         return None
 
 
-def _judge(runtime: Runtime, identity: Identity, stored: Stored | None) -> Met:
+def _judge(
+    runtime: Runtime, identity: Identity, stored: Stored | None, held: Held | None = None
+) -> Met:
     """Say what a stored record is to who came with that identity; raises `CorruptRecord`."""
     handle, secret = identity
     if stored is None:
@@ -131,14 +150,16 @@ def _judge(runtime: Runtime, identity: Identity, stored: Stored | None) -> Met:
         return None
     version, expires_at, payload = stored
     content = unpack(payload)
-    if secret and not compare_digest(secret_hash(secret), content.secret_hash):
+    if secret and not compare_digest(secret_hash(secret), content.secret_hash) and held is None:
+        if content.rotation is not None:
+            return Former(identity, stored, content)
         runtime.emit(WrongSecret(handle))
         return None
     if type(content) is not Record or runtime.sealer is not None:
         if isinstance(content, Tombstone):
             runtime.emit(UnknownID(handle))
             return content
-        content = runtime.opened(content, identity)
+        content = runtime.opened(content, identity, held.record.sealing if held else None)
     now = runtime.clock()
     if content.created_at > now or (content.signed_in_at or 0.0) > now:
         content = content.as_of(now)
@@ -168,8 +189,11 @@ def _go_on_without(visit: Visit, error: StoreError) -> None:
     visit.phase, visit.buried = Phase.UNREADABLE, identity
 
 
-def _choose(visit: Visit, met: Sequence[Met]) -> None:
-    """Decide what the visit is: the one live session, or nobody's."""
+def _choose(visit: Visit, met: Sequence[Met], *, late: bool = False) -> None:
+    """Decide what the visit is: the one live session, or nobody's.
+
+    `late` says that one of the IDs was retired while the request was under way.
+    """
     claims = visit.verified
     live: Held | None = None
     grave: Tombstone | None = None
@@ -180,16 +204,83 @@ def _choose(visit: Visit, met: Sequence[Met]) -> None:
             ambiguous = live is not None
             live = found
             visit.carried, visit.identity, visit.reissue = candidate, identity, not current
+        elif isinstance(found, Former):
+            weighed, late = _weighed(visit, met)
+            _choose(visit, weighed, late=late)
+            return
         elif found is not None and found.mutes(visit.begun):
             grave, buried = found, identity
     if live is not None and not ambiguous:
         visit.adopt(live)
+        if visit.runtime.rotates or live.record.rotation is not None:
+            mind(visit, live.record)
         return
     if ambiguous:
         handles = tuple(identity.handle for _, identity, _ in claims)
         visit.runtime.emit(AmbiguousID(handles))
-        grave = None
+        grave, late = None, False
     visit.become_new()
-    if grave is not None:
+    if grave is not None or late:
         visit.phase = Phase.MUTE
         visit.buried, visit.tombstone = buried, grave
+
+
+def _weighed(visit: Visit, met: Sequence[Met]) -> tuple[Sequence[Met], bool]:
+    """Judge the former secrets among what was met; say too whether one was only late.
+
+    Who brings the current secret as well, in two cookies say, is no thief.
+    """
+    runtime, late = visit.runtime, False
+    known = {
+        identity.handle
+        for (_, identity, _), found in zip(visit.verified, met, strict=False)
+        if isinstance(found, Held)
+    }
+    weighed: list[Met] = []
+    stolen: list[Former] = []
+    for found in met:
+        if not isinstance(found, Former):
+            weighed.append(found)
+            continue
+        rotation, handle = found.content.rotation, found.identity.handle
+        accepted: Met = None
+        standing = rotation.standing(found.identity.secret, visit.begun) if rotation else None
+        if handle in known:
+            pass
+        elif standing is Standing.ACCEPTED:
+            accepted = _accept(runtime, found)
+            if isinstance(accepted, Held):
+                known.add(handle)
+        elif standing is Standing.STOLEN and isinstance(found.content, Record):
+            stolen.append(found)
+        elif standing is Standing.LATE:
+            late = True
+            runtime.emit(UnknownID(handle))
+        else:
+            runtime.emit(WrongSecret(handle))
+        weighed.append(accepted)
+    for former in stolen:
+        if former.identity.handle not in known:
+            _raise_alarm(visit, former)
+    return weighed, late
+
+
+def _accept(runtime: Runtime, former: Former) -> Met:
+    """Return what the store has for who came with the previous secret, which is still accepted."""
+    identity = current_identity(former.identity, former.content)
+    if identity is None:
+        runtime.emit(WrongSecret(former.identity.handle))
+        return None
+    try:
+        return _judge(runtime, identity, former.stored)
+    except CorruptRecord as error:
+        runtime.report(identity.handle, error)
+        return None
+
+
+def _raise_alarm(visit: Visit, former: Former) -> None:
+    """Tell that a session's ID was stolen; the commit ends what is to be ended."""
+    handle, user_id = former.identity.handle, former.content.user_id
+    visit.runtime.emit(SecretReused(handle, user_id))
+    if visit.runtime.config.on_theft != "event":
+        visit.endings.append(Ending(handle, user_id, "stolen"))

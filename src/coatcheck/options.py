@@ -33,6 +33,8 @@ class PlainOptions(TypedDict, total=False):
     permanent_idle: float | timedelta | None
     touch_interval: float | timedelta | None
     slide: bool
+    rotate_every: float | timedelta | None
+    on_theft: Literal["event", "revoke-session", "revoke-user"]
     renew: bool | Paths
     cookie_name: str
     cookie_options: Mapping[str, Any]

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from coatcheck.events import ResponseMadePrivate
+from coatcheck.ids import Identity
+from coatcheck.record import Record
 from coatcheck.request import Request, ResponseHeaders
 from coatcheck.saving import cookie_life
+from coatcheck.turning import current_identity
 from coatcheck.visit import Phase, Visit
 
 UNAVAILABLE: Final = "The session store is out of reach. Please try again.\n"
@@ -37,9 +40,7 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
     if (visit.must_issue or visit.must_clear) and request is not None:
         if visit.must_issue and visit.phase is Phase.STORED and visit.identity and visit.held:
             visit.must_issue = False
-            session_id = runtime.signer.sign(visit.identity)
-            max_age = cookie_life(visit.held.record, runtime.clock())
-            state.inject(request, headers, session_id, carried=visit.carried, max_age=max_age)
+            _send_id(visit, visit.identity, visit.held.record, request, headers)
             personal = personal or state.sends
             if visit.must_clear:
                 visit.must_clear = False
@@ -67,6 +68,20 @@ def finish_headers(visit: Visit, headers: ResponseHeaders) -> None:
             headers.add("Cache-Control", _PRIVATE[runtime.config.cache])
         else:
             _make_private(visit, headers, cache_control)
+
+
+def _send_id(
+    visit: Visit, identity: Identity, record: Record, request: Request, headers: ResponseHeaders
+) -> None:
+    """Send the ID; never one whose secret another request has rotated since it was read."""
+    runtime = visit.runtime
+    if record.rotation is not None:
+        current = current_identity(identity, record)
+        if current is None:
+            return
+        identity = current
+    session_id, max_age = runtime.signer.sign(identity), cookie_life(record, runtime.clock())
+    runtime.state.inject(request, headers, session_id, carried=visit.carried, max_age=max_age)
 
 
 def _clear_site_data(

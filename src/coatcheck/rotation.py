@@ -33,8 +33,8 @@ IN_FLIGHT: Final = 60.0
 proxy hands a request on when it has all of it, and an upload takes its time."""
 PARALLEL: Final = 10.0
 """For so long (s) after a new secret was sent the previous one is that of a parallel request."""
-LEAST_INTERVAL: Final = 60.0
-"""The shortest interval of rotation (s): no response is under way for as long."""
+SEND_INTERVAL: Final = 60.0
+"""Where nothing slides: the shortest time (s) between two tries to send a secret."""
 
 
 class Standing(Enum):
@@ -65,16 +65,13 @@ class Rotation(NamedTuple):
     def standing(self, secret: bytes, begun: float) -> Standing:
         """Say what a secret is that a request begun at that time presents."""
         digest = secret_hash(secret)
-        last, last_at = self.retired, self.retired_at
         if compare_digest(digest, self.previous):
             if self.seen_at is None or begun < self.seen_at + IN_FLIGHT:
                 return Standing.ACCEPTED
             return Standing.STOLEN
-        if begun < self.rotated_at + IN_FLIGHT:
-            return Standing.LATE
-        if self.seen_at is None and last and compare_digest(digest, last):
-            return Standing.LATE if begun < last_at + IN_FLIGHT else Standing.STOLEN
-        return Standing.UNKNOWN
+        if self.seen_at is None and self.retired and compare_digest(digest, self.retired):
+            return Standing.LATE if begun < self.retired_at + IN_FLIGHT else Standing.STOLEN
+        return Standing.LATE if begun < self.rotated_at + IN_FLIGHT else Standing.UNKNOWN
 
     def current(self, previous: bytes) -> bytes | None:
         """Return the current secret to who has the previous one."""

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, partial
+from math import inf
 from typing import Any, Final, TypeVar, cast
 
 from coatcheck import drivers
@@ -84,6 +85,9 @@ class Runtime:
             if brings is None
             else brings.passage(config, self.keys, self.namespace)
         )
+        self.rotates = config.rotate_every is not None and self.state.sends
+        """Whether the secret halves of IDs are replaced from time to time."""
+        self.rotate_every = config.rotate_every or inf
         self.vary = ", ".join(self.state.vary)
         self.codec, self.codec_number = _codec(config, store)
         self._codecs: dict[int, Codec] = {
@@ -112,10 +116,13 @@ class Runtime:
         """Whether the client keeps the ID of a new session when it closes."""
         self.index, self.purges, self.scans = shape.users, shape.purges, shape.scans
         if config.max_sessions_per_user is not None and self.index is None:
+            raise _needs_index("max_sessions_per_user", store)
+        if config.rotate_every is not None and config.on_theft == "revoke-user" and not self.index:
+            raise _needs_index("on_theft='revoke-user'", store)
+        if config.rotate_every is not None and self.in_client:
             raise ConfigurationError(
-                f"max_sessions_per_user needs a store with a user index, and"
-                f" {type(store).__name__} has none: use memory://, file:///, sqlite:/// or another"
-                " store that implements coatcheck.store.UserIndex"
+                f"rotate_every has no effect with {type(store).__name__}, whose cookie is the"
+                " session itself: leave it out"
             )
 
     @classmethod
@@ -214,6 +221,14 @@ class Runtime:
         if self._interval is not None:
             return self._interval
         return 60.0 if idle >= 600.0 else idle / 10.0
+
+
+def _needs_index(option: str, store: AnyStore) -> ConfigurationError:
+    return ConfigurationError(
+        f"{option} needs a store with a user index, and {type(store).__name__} has none: use"
+        " memory://, file:///, sqlite:/// or another store that implements"
+        " coatcheck.store.UserIndex"
+    )
 
 
 def _own_namespace(config: SessionConfig) -> dict[str, str]:

@@ -18,6 +18,7 @@ from coatcheck.layout import unpack
 from coatcheck.record import Content, Merged, Record, Tombstone, merge
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
+from coatcheck.turning import turned
 from coatcheck.visit import Held, Visit, make_held
 
 RENEW_COOKIE: Final = MAX_AGE_LIMIT / 2
@@ -73,6 +74,7 @@ async def save(visit: Visit, *, force: bool = False) -> None:
         return
     handle = handle_of(visit)
     give_up = 0.0
+    new: Identity | None = None
     while True:
         now = runtime.clock()
         record = held.record
@@ -92,6 +94,8 @@ async def save(visit: Visit, *, force: bool = False) -> None:
             runtime.report(handle, error)
             visit.lose("gone")
             return
+        if runtime.rotates:
+            record, new = turned(visit, record, now)
         slides = visit.expiry or (visit.renew and (changed or runtime.slides))
         expires_at = record.slide(now) if slides else held.expires_at
         outcome = await runtime.store.update(
@@ -111,6 +115,8 @@ async def save(visit: Visit, *, force: bool = False) -> None:
             raise SaveConflict(
                 "other requests kept changing this session for 2 s; the change was not saved"
             )
+    if new is not None:
+        visit.identity, visit.must_issue = new, True
     _note_saved(visit, make_held((outcome.version, expires_at, record)), held, mine, now)
     if merged is not None:
         report_merge(visit, merged)
@@ -197,6 +203,10 @@ async def touch(visit: Visit) -> bool:
     if held is None or now < visit.touch_at or not visit.renew:
         return True
     expires_at = held.record.slide(now)
+    if runtime.rotates and not held.record.ended(now):
+        record, new = turned(visit, held.record, now)
+        if record is not held.record:
+            return await _turn(visit, held, record, new)
     if held.record.ended(now) or expires_at is None:
         return False
     handle = handle_of(visit)
@@ -211,6 +221,29 @@ async def touch(visit: Visit) -> bool:
         visit.must_issue = True
         visit.reissue = False
     visit.hold(Held(held.version, expires_at, held.record))
+    return True
+
+
+async def _turn(visit: Visit, held: Held, record: Record, new: Identity | None) -> bool:
+    """Write, in place of a touch, the record whose secret was rotated, seen or is sent again.
+
+    Where another request was faster, this one leaves it at that, and has nothing to send.
+    """
+    runtime, now = visit.runtime, visit.runtime.clock()
+    expires_at = record.slide(now) if runtime.slides else held.expires_at
+    visit.touch_at = now + runtime.touch_interval(record.idle or inf)
+    try:
+        outcome = await runtime.store.update(
+            handle_of(visit), runtime.pack(record), version=held.version, expires_at=expires_at
+        )
+    except StoreError as error:
+        raise NotTouched(str(error)) from error
+    if not isinstance(outcome, Updated):
+        return False
+    if new is not None or visit.reissue or renews_cookie(held, now):
+        visit.identity, visit.must_issue = new or visit.identity, True
+        visit.reissue = False
+    visit.hold(Held(outcome.version, expires_at, record))
     return True
 
 

@@ -255,9 +255,11 @@ _FROM_TEXT: Final[Mapping[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(
         ("secret", "namespace", "preset", "cookie_name", "codec", "cache", "evict", "purge"), _text
     ),
-    "on_store_error": _text,
+    **dict.fromkeys(("on_store_error", "on_theft"), _text),
     "encrypt": _flag_or_sealed,
-    **dict.fromkeys(("expire", "lifetime", "permanent_idle", "touch_interval"), _duration),
+    **dict.fromkeys(
+        ("expire", "lifetime", "permanent_idle", "touch_interval", "rotate_every"), _duration
+    ),
     **dict.fromkeys(("slide", "save_on_error"), _flag),
     **dict.fromkeys(("max_size", "max_sessions_per_user"), _count),
     **dict.fromkeys(("old_secrets", "exclude", "websocket_origins"), _list),

@@ -92,7 +92,11 @@ class _Succession:
         digest = secret_hash(change.identity.secret)
         if change.reason == "regenerate" and self.old is not None:
             record = self.old.record._replace(
-                secret_hash=digest, data=data, codec=runtime.codec_number, sealing=self.sealing
+                secret_hash=digest,
+                data=data,
+                codec=runtime.codec_number,
+                sealing=self.sealing,
+                rotation=None,
             )
         else:
             record = fresh_record(

@@ -6,17 +6,17 @@ the store has only a hash: a stolen store does not open it, and who holds the ol
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import Final
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from coatcheck.errors import CorruptRecord
-from coatcheck.ids import Identity, secret_hash
+from coatcheck.ids import Identity
 from coatcheck.layout import unpack
 from coatcheck.record import Content, Record, Tombstone
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import Stored
+from coatcheck.turning import current_identity
 from coatcheck.visit import Held
 
 MAX_CHAIN: Final = 10
@@ -26,8 +26,12 @@ _NO_WAY_ON: Final = bytes(24)
 
 def tombstone_for(record: Record, old: Identity, new: Identity, now: float) -> Tombstone:
     """Make what takes the place of the record; without the old secret nobody can follow it."""
+    rotation = record.rotation
+    if rotation is not None and old.secret:
+        # Another request may have rotated the secret since this one read the record.
+        old = current_identity(old, record) or Identity(old.handle, b"")
     wrapped = aes_key_wrap(old.secret, new.secret) if old.secret else _NO_WAY_ON
-    return Tombstone(record.secret_hash, record.user_id, now, new.handle, wrapped)
+    return Tombstone(record.secret_hash, record.user_id, now, new.handle, wrapped, rotation)
 
 
 async def follow(
@@ -35,14 +39,19 @@ async def follow(
 ) -> tuple[Identity, Held] | None:
     """Follow tombstones to the live session at their end, unwrapping its secret on the way."""
     for _ in range(MAX_CHAIN):
+        holder = current_identity(identity, grave)
+        if holder is None:
+            return None
         try:
-            secret = aes_key_unwrap(identity.secret, grave.wrapped)
+            secret = aes_key_unwrap(holder.secret, grave.wrapped)
         except (InvalidUnwrap, ValueError):
             return None
         identity = Identity(grave.successor, secret)
         found = await look_up(runtime, identity.handle)
-        if found is None or not compare_digest(found[1].secret_hash, secret_hash(secret)):
+        current = None if found is None else current_identity(identity, found[1])
+        if found is None or current is None:
             return None
+        identity = current
         stored, content = found
         if isinstance(content, Record):
             if content.ended(runtime.clock()):

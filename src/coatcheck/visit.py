@@ -86,7 +86,7 @@ class Ending:
 
     handle: str
     user_id: str | None
-    reason: Literal["destroy", "logout"]
+    reason: Literal["destroy", "logout", "stolen"]
 
 
 class Visit:

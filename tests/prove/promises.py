@@ -222,8 +222,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "5: any secret opens a live handle",
         _OPENING,
-        "if secret and not compare_digest(secret_hash(secret), content.secret_hash):",
-        "if not secret_hash(secret):",
+        "if secret and not compare_digest(secret_hash(secret), content.secret_hash) and",
+        "if not secret_hash(secret) and",
         (f"{_TEST}_lifecycle_open.py::test_a_wrong_secret_opens_nothing_and_harms_nobody",),
     ),
     Mutation(
@@ -282,8 +282,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "7: a corrupt record is an exception",
         _OPENING,
-        "get(identity[0]))\n    except CorruptRecord as error:",
-        "get(identity[0]))\n    except MemoryError as error:",
+        "get(identity[0]), held)\n    except CorruptRecord as error:",
+        "get(identity[0]), held)\n    except MemoryError as error:",
         (f"{_TEST}_lifecycle_open.py::test_a_broken_record_is_anonymous_and_an_event",),
     ),
     Mutation(

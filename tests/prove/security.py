@@ -46,8 +46,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "caches: a new cookie is for everybody",
         _RESPONSE,
-        "max_age=max_age)\n            personal = personal or state.sends",
-        "max_age=max_age)",
+        "record, request, headers)\n            personal = personal or state.sends",
+        "record, request, headers)",
         _MEET,
     ),
     Mutation(

@@ -52,6 +52,14 @@ class FirstOf:
                 break
         return found
 
+    def reaches(self, request: Request, carried: str | None, /) -> bool:
+        """Say whether what is sent to who brought `carried` can reach it: not a bearer client."""
+        state = self._way(request, carried)
+        further = getattr(state, "reaches", None)
+        if state is None or further is None:
+            return state is not None and state.sends
+        return bool(further(request, carried))
+
     def inject(
         self,
         request: Request,

@@ -1,0 +1,128 @@
+"""When a visit rotates its session's secret, takes note of it, or sends it once more.
+
+All three are one update of the record, on a write that happens anyway or in place of a touch that
+is due; only the first request with a new secret writes where it would not have. Where another
+request was faster, nothing is done: it, or the next one, does the same.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from hmac import compare_digest
+from math import inf
+from typing import TYPE_CHECKING
+
+from coatcheck.ids import Identity, secret_hash
+from coatcheck.rotation import PARALLEL, SEND_INTERVAL, rotated
+
+if TYPE_CHECKING:
+    from coatcheck.record import Content, Record
+    from coatcheck.visit import Visit
+
+
+class Turn(Enum):
+    """What is to be done about a session's secret."""
+
+    ROTATE = "replace it, and send the new one"
+    NOTE = "take note that the new one was seen, which retires the previous one"
+    SEND = "send the new one again: the response that brought it was probably lost"
+
+
+def presented(visit: Visit) -> bytes | None:
+    """Return the secret half of the ID that the client sent for this record, if it sent one."""
+    identity = visit.identity
+    for candidate, claimed, _ in visit.verified:
+        if candidate == visit.carried and identity and claimed.handle == identity.handle:
+            return claimed.secret
+    return None
+
+
+def mind(visit: Visit, record: Record) -> None:
+    """See to it that the commit of a visit that was just opened does what is due.
+
+    From here on the visit's identity has the current secret, whichever the client sent. Where
+    nothing slides, and so nothing is ever touched, a rotation has a time of its own.
+    """
+    secret, rotation = presented(visit), record.rotation
+    if visit.identity is not None and rotation is not None:
+        visit.identity = current_identity(visit.identity, record)
+    if secret is None or not visit.runtime.rotates:
+        return
+    still = visit.touch_at == inf and not visit.reissue
+    if compare_digest(secret_hash(secret), record.secret_hash):
+        if rotation is not None and rotation.seen_at is None:
+            visit.touch_at = -inf
+        elif still:
+            begun = record.anchor if rotation is None else rotation.rotated_at
+            visit.touch_at = begun + visit.runtime.rotate_every
+    elif still and rotation is not None and rotation.seen_at is None:
+        visit.touch_at = rotation.rotated_at + SEND_INTERVAL
+
+
+def turned(visit: Visit, record: Record, now: float) -> tuple[Record, Identity | None]:
+    """Return the record as it is to be written now, and the identity to be sent then, if any."""
+    turn, secret, rotation = _due(visit, record, now), presented(visit), record.rotation
+    if turn is None or secret is None:
+        return record, None
+    if turn is Turn.ROTATE:
+        new = visit.runtime.signer.mint()._replace(handle=_handle(visit))
+        sealer, sealing = visit.runtime.sealer, record.sealing
+        if sealer is not None and sealing is not None:
+            # Who has the previous secret has the current one in `rotation`, and so the data key.
+            sealing = sealer.rewrapped(sealing, new.secret).settled()
+        turned = record._replace(
+            secret_hash=secret_hash(new.secret),
+            rotation=rotated(rotation, secret, new.secret, now),
+            sealing=sealing,
+        )
+        return turned, new
+    if rotation is None:
+        return record, None
+    if turn is Turn.NOTE:
+        return record._replace(rotation=rotation.seen(now)), None
+    identity = current_identity(Identity(_handle(visit), secret), record)
+    return record._replace(rotation=rotation._replace(rotated_at=now)), identity
+
+
+def current_identity(identity: Identity, record: Content) -> Identity | None:
+    """Return the identity with the record's current secret, to who has that or the previous one."""
+    digest = secret_hash(identity.secret)
+    if compare_digest(digest, record.secret_hash):
+        return identity
+    rotation = record.rotation
+    if rotation is None or not compare_digest(digest, rotation.previous):
+        return None
+    secret = rotation.current(identity.secret)
+    return None if secret is None else Identity(identity.handle, secret)
+
+
+def _due(visit: Visit, record: Record, now: float) -> Turn | None:
+    secret, rotation = presented(visit), record.rotation
+    if secret is None:
+        return None
+    digest = secret_hash(secret)
+    if compare_digest(digest, record.secret_hash):
+        begun = record.anchor if rotation is None else rotation.rotated_at
+        if now >= begun + visit.runtime.rotate_every and _reaches(visit):
+            return Turn.ROTATE
+        return Turn.NOTE if rotation is not None and rotation.seen_at is None else None
+    if rotation is None or rotation.seen_at is not None:
+        return None
+    lost = visit.begun >= rotation.rotated_at + PARALLEL
+    if lost and compare_digest(digest, rotation.previous) and _reaches(visit):
+        return Turn.SEND
+    return None
+
+
+def _reaches(visit: Visit) -> bool:
+    """Say whether a new ID can reach the client that sent this one."""
+    state, request = visit.runtime.state, visit.request
+    if request is None or visit.response_started or not state.sends:
+        return False
+    # Of several ways that an ID may come, some cannot be answered.
+    reaches = getattr(state, "reaches", None)
+    return reaches is None or bool(reaches(request, visit.carried))
+
+
+def _handle(visit: Visit) -> str:
+    return visit.identity.handle if visit.identity else ""
