@@ -155,6 +155,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_OF_SQL}::test_a_cancelled_save_takes_place",),
     ),
     Mutation(
+        "async-sql: a cancelled read keeps a connection of a lent engine",
+        f"{_SQL}/awaited.py",
+        "        if self._lent:\n            return await self._run(step, *arguments)\n",
+        "",
+        (f"{_OF_SQL}::test_a_cancelled_read_leaves_a_lent_engine_alone[mariadb]",),
+    ),
+    Mutation(
         "index: a revocation in SQL does not move the epoch",
         _STATEMENTS,
         ".values(epoch=u.epoch + 1)",

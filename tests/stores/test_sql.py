@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -447,6 +449,32 @@ def test_a_cancelled_save_takes_place(url: str) -> None:
         return found
 
     assert asyncio.run(use()) == Stored(5, None, b"")
+
+
+def test_a_cancelled_read_leaves_a_lent_engine_alone(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connections go back to the application's pool as they were, and none is lost."""
+    name = _with_driver(url).replace("pymysql", "asyncmy")
+
+    async def use() -> object:
+        engine = create_async_engine(name, pool_size=1, max_overflow=0)
+        store = AsyncSQLStore(engine)
+        await store.get(KEY)
+        for rounds in range(24):
+            task = asyncio.create_task(store.get(KEY))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        opened = engine.pool.status()
+        await engine.dispose()
+        return opened
+
+    assert "Connections in pool: 1" in str(asyncio.run(use()))
+    gc.collect()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_trio_is_refused() -> None:

@@ -69,6 +69,7 @@ class AsyncSQLStore:
         self.clock = clock
         self._timeout = timeout = checks.seconds("timeout", timeout)
         pool_size = checks.count("pool_size", pool_size)
+        self._lent = isinstance(database, AsyncEngine)
         if isinstance(database, AsyncEngine):
             url, engine = database.url, database
             self._engines = LoopEngines(lambda: engine, own=False)
@@ -192,7 +193,13 @@ class AsyncSQLStore:
         await self._engines.close()
 
     async def _read(self, step: Step[*Ts, T], /, *arguments: *Ts) -> T:
-        """Run a step that changes nothing; cancelled, it costs its connection and nothing else."""
+        """Run a step that changes nothing; cancelled, it costs its connection and nothing else.
+
+        A lent engine's connection is set up before each use and reset after it. Cancelled in these,
+        SQLAlchemy would keep it from the application's pool until it is collected as garbage.
+        """
+        if self._lent:
+            return await self._run(step, *arguments)
         _check_loop()
         try:
             async with asyncio.timeout(self._timeout):
