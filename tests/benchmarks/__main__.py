@@ -28,16 +28,20 @@ from functools import partial
 
 from coatcheck import SessionManager, open_store
 from tests.benchmarks.apps import ADAPTERS, PAYLOAD, SECRET, Target
+from tests.benchmarks.burst import show_burst
 from tests.benchmarks.flat import show_flat
 from tests.benchmarks.footprint import show_footprint
 from tests.benchmarks.hot import show_hot
 from tests.benchmarks.mix import measure_mix, show_mix
+from tests.benchmarks.sql import show_sql
 from tests.benchmarks.timing import by_the_processor, medians, timed
 
 PARTS: dict[str, Callable[[list[str]], None]] = {
     "footprint": show_footprint,
     "flat": show_flat,
     "hot": show_hot,
+    "sql": show_sql,
+    "burst": show_burst,
 }
 """What is only measured when it is asked for, because it needs servers, or takes minutes."""
 
