@@ -150,8 +150,9 @@ def guided_run(target: Target, seconds: float) -> Outcome:
 def run_all(targets: list[Target], options: argparse.Namespace) -> int:
     """Run targets, several at a time, and print how each went; return how many failed."""
     seconds = options.minutes * 60 * options.jobs
-    guided = [target for target in targets if target.guided and find_spec("atheris")]
-    if not guided:
+    atheris = find_spec("atheris") is not None
+    guided = [target for target in targets if target.guided and atheris]
+    if not atheris:
         print("Atheris is not installed: nothing is guided by coverage (pip install '.[fuzz]')")
     share = GUIDED_SHARE if guided else 0.0
     seconds = max(0.0, seconds - START * (len(targets) + len(guided))) + len(targets)
