@@ -27,7 +27,7 @@ from coatcheck.store.redis import RedisStore
 from coatcheck.store.sql import SQLStore
 from coatcheck.store.sqlite import AsyncSQLiteStore, SQLiteStore
 from coatcheck.testing import ManualClock
-from tests.servers import postgresql, redis
+from tests.servers import mariadb, postgresql, redis
 from tests.stores.moving import (
     DEEDS,
     SECRET,
@@ -137,6 +137,7 @@ def test_passes_follow_whatever_programs_do(between: list[Deeds]) -> None:
     [
         *("file to sqlite", "sqlite to memory", "memory to file"),
         *("sqlite to redis", "redis to postgresql", "postgresql to sqlite"),
+        *("postgresql to mariadb", "mariadb to redis", "redis to mariadb"),
     ],
 )
 @settings(
@@ -156,6 +157,7 @@ def test_passes_follow_on_every_kind_of_store(
         "postgresql": lambda clock: SQLStore(
             postgresql.fresh_url(), create_tables=True, clock=clock
         ),
+        "mariadb": lambda clock: SQLStore(mariadb.fresh_url(), create_tables=True, clock=clock),
     }
     source, _, target = way.partition(" to ")
     move = Move(makers[source], makers[target])
