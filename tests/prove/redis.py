@@ -139,6 +139,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}/test_redis.py::test_two_loops_begin_at_the_same_moment",),
     ),
     Mutation(
+        "async-redis: who reads waits for a replica",
+        f"{_REDIS}/awaited.py",
+        "writes = open_async_link(server, timeout, extras)[0] if shares else None",
+        "writes = None if shares else None",
+        (f"{_TESTS}/test_redis_failover.py::test_who_reads_does_not_wait_for_a_replica",),
+    ),
+    Mutation(
         "async-redis: the store has one connection for all event loops",
         f"{_REDIS}/loops.py",
         "thing = self._things.get(loop)",

@@ -95,6 +95,28 @@ def test_writes_that_wait_for_a_replica(
         assert way.get(KEYS[2]) == Stored(2, NEVER, b"2")
 
 
+def test_who_reads_does_not_wait_for_a_replica(
+    pair: tuple[servers.Server, servers.Server],
+) -> None:
+    """Other tasks read on, while a write waits for a replica that is away."""
+    primary, replica = pair
+    replica.kill()
+
+    async def use() -> bool:
+        store = AsyncRedisStore(primary.url, timeout=1, wait_replicas=1)
+        assert await store.get(KEY) is None
+        write = asyncio.ensure_future(store.create(KEY, b"1", expires_at=NEVER, user_id=None))
+        await asyncio.sleep(0)
+        await store.get(KEY)
+        early = not write.done()
+        with pytest.raises(StoreError, match="a failover could take it back"):
+            await write
+        await store.aclose()
+        return early
+
+    assert asyncio.run(use())
+
+
 def test_a_slot_that_moves() -> None:
     """While the slot of a session moves to another node, and when it has, it is the same one."""
     nodes = servers.new_cluster()

@@ -23,6 +23,7 @@ from coatcheck.store.redis.opening import Extras, open_async_link
 from coatcheck.store.redis.replicas import AsyncWaitingLink, check_replicas
 from coatcheck.store.redis.scripts import UPDATE
 from coatcheck.store.redis.steps import Steps, outcome, update_arguments
+from coatcheck.store.redis.stream import StreamLink
 from coatcheck.store.redis.trouble import NotAString
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class AsyncRedisStore:
         self.clock = clock
         self._link, self.location = open_async_link(server, timeout, extras)
         if check_replicas(self._link, wait_replicas):
-            self._link = AsyncWaitingLink(self._link, wait_replicas)
+            shares = isinstance(self._link, StreamLink)
+            writes = open_async_link(server, timeout, extras)[0] if shares else None
+            self._link = AsyncWaitingLink(self._link, wait_replicas, writes)
         names = Names(self.namespace)
         self._sessions = names.sessions
         self._read, self._call, self._run = self._link.read, self._link.call, self._link.run

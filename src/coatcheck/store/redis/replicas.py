@@ -93,12 +93,22 @@ class WaitingLink(_Waiting):
 
 
 class AsyncWaitingLink(_Waiting):
-    """An awaited link whose writes wait for replicas."""
+    """An awaited link whose writes wait for replicas.
 
-    def __init__(self, link: AsyncLink, replicas: int) -> None:
+    `writes` is another link for them, where tasks share a connection: `WAIT` keeps all that comes
+    after it waiting too, and who reads is not to.
+    """
+
+    def __init__(self, link: AsyncLink, replicas: int, writes: AsyncLink | None = None) -> None:
         super().__init__(link, replicas)
-        self._link = link
-        self.read, self.scan, self.aclose = link.read, link.scan, link.aclose
+        self._reads, self._link = link, writes or link
+        self.read, self.scan = link.read, link.scan
+
+    async def aclose(self) -> None:
+        """See `Link.close`."""
+        await self._reads.aclose()
+        if self._link is not self._reads:
+            await self._link.aclose()
 
     async def call(self, *command: Argument) -> Reply:
         """See `Link.call`."""
