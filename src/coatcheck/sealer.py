@@ -56,7 +56,7 @@ class Sealer:
 
         No other session may have this identity, or ever have had it.
         """
-        place = self._namespace + bytes.fromhex(identity.handle)
+        place = self._place(identity.handle)
         if not self._by_client:
             return make_sealing((self._aead.cipher(place), place, b"", ()))
         data_key = token_bytes(DATA_KEY_SIZE)
@@ -92,7 +92,7 @@ class Sealer:
         if not isinstance(record, SealedRecord):
             raise Undecipherable("the data is not encrypted")
         envelope = record.data
-        place = self._namespace + bytes.fromhex(identity.handle)
+        place = self._place(identity.handle)
         count = envelope[0] if envelope else 0
         end = 1 + count * DATA_KEY_SIZE
         if not envelope or (1 <= count <= _MOST_WRAPS) is not self._by_client:
@@ -114,6 +114,9 @@ class Sealer:
         )
         sealing = make_sealing((cipher, place, data_key, wraps))
         return make_record((*record[:9], data, sealing, *record[11:]))
+
+    def _place(self, handle: str) -> bytes:
+        return self._namespace + bytes.fromhex(handle)
 
     def _wrap(self, data_key: bytes, place: bytes, secret: bytes) -> bytes:
         """Wrap a data key, or unwrap it: the same pad does both."""

@@ -181,7 +181,8 @@ class Harness:
         self.lifecycle = Lifecycle(self.runtime)
 
     def twin(self, **options: Unpack[Options]) -> Harness:
-        """Return another server over the same store and clock."""
+        """Return another server over the same store and clock, which encrypts as this one does."""
+        options.setdefault("encrypt", self.config.encrypt)
         return Harness(self.store, self.clock, **options)
 
     def told(self, kind: type[E]) -> list[E]:
@@ -209,7 +210,7 @@ class Harness:
         content = self.content(session_id)
         if not isinstance(content, Record):
             raise AssertionError(f"{content!r} is no record")
-        return content
+        return self.runtime.opened(content, self.identity(session_id))
 
     def stored(self, session_id: str | None) -> Stored:
         """Return version, deadline and payload that the store keeps for an ID."""

@@ -38,6 +38,7 @@ class ServiceOptions(TypedDict, total=False):
     old_secrets: Sequence[str | bytes]
     namespace: str
     lifetime: Duration
+    encrypt: bool | Literal["sealed"]
     max_size: int
     types: Sequence[CustomType[Any]]
     resolve: Mapping[str, Callable[[Any, Any, Any], Any]]
