@@ -152,7 +152,7 @@ TARGETS: Final = tuple(
         name=f"kill-{kind}",
         row=14,
         full=5_000,
-        quick=15,
+        quick=8,
         promise="after kill -9 no record is torn, and no acknowledged write is lost",
         play=kill(kind),
     )

@@ -328,9 +328,9 @@ def _target(kind: str, quick: int) -> Target:
 
 
 TARGETS: Final = (
-    _target("memory", 60),
-    _target("file", 20),
-    _target("sqlite", 20),
+    _target("memory", 40),
+    _target("file", 10),
+    _target("sqlite", 10),
     _target("redis", 0),
     Target(
         name="life-overlapping",
