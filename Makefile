@@ -17,7 +17,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help test demo demo-check lint format types imports wheel docs scale two-parties bench schedules prove \
-  fuzz check clean
+  fuzz torture check clean
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -72,6 +72,9 @@ prove: $(READY) ## Break a copy of the code in many ways; the tests must notice 
 
 fuzz: $(READY_FUZZ) ## Try to break it: MINUTES=30, or FULL=1 for what a release needs
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(FULL),--full) $(ARGS)
+
+torture: $(READY) ## Torture every kind of store for a minute, and again with kills; see --help
+	@$(BIN)/python -m tests.torture $(ARGS)
 
 check: ## Do all that CI does
 	@.ci/run
