@@ -231,7 +231,8 @@ class SessionManager:
     def create(self, user_id: str | None = None, data: Mapping[str, Any] | None = None) -> Session:
         """Create a session and store it; signed in if there is a user.
 
-        Raises `TooManySessions`, `UnserializableValue`, `SessionTooLarge` and `StoreError`.
+        Raises `TooManySessions`, `UnserializableValue`, `SessionTooLarge`, `StoreError`, and
+        `SessionEnded` where the user was revoked at this very moment.
         """
         visit = self._core.new_visit()
         session = self._session(visit)
