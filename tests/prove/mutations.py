@@ -10,6 +10,7 @@ from tests.prove import (
     codecs,
     cookie_store,
     copying,
+    fuzzing,
     guards,
     outages,
     promises,
@@ -36,6 +37,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *adapters.MUTATIONS,
     *guards.MUTATIONS,
     *security.MUTATIONS,
+    *fuzzing.MUTATIONS,
     *cookie_store.MUTATIONS,
     *schedules.MUTATIONS,
 )
@@ -64,6 +66,7 @@ LEAST: Final[Mapping[str, int]] = {
     "ending": 2,
     "csrf": 6,
     "caches": 6,
+    "fuzz": 8,
     "lookup": 2,
     "records": 4,
     "flood": 2,
