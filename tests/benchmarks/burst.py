@@ -2,7 +2,9 @@
 
 That is where one connection for all of them pays: commands go out together, and replies come back
 together. Beside the ASGI adapter stand the bare application, and the bare work of such a request
-through `redis.asyncio`: a GET, or a GET and a SET, on its pool of connections.
+through `redis.asyncio`: a GET, or a GET and a SET, on its pool of connections. The last line is
+what does not scale: sixteen requests that change one and the same session, so that each has to meet
+what the others saved.
 """
 
 from __future__ import annotations
@@ -72,6 +74,10 @@ class Visitors:
         """Have that many of the visitors ask at once."""
         await asyncio.gather(*(self.visit(path, cookie) for cookie in self._cookies[:at_once]))
 
+    async def on_one_session(self) -> None:
+        """Have sixteen requests change the session of one visitor at once."""
+        await asyncio.gather(*(self.visit("/write", self._cookies[0]) for _ in range(AT_ONCE)))
+
 
 class Bare:
     """The same work by redis-py's own client, and nothing else."""
@@ -103,7 +109,9 @@ def show_burst(names: list[str]) -> None:
         "bare application": Visitors(_application),
         "redis.asyncio": Bare(f"{server.url}/1"),
         "with sessions": Visitors(
-            SessionMiddleware(_application, secret=SECRET, store=f"{server.url}/2")
+            SessionMiddleware(
+                _application, secret=SECRET, store=f"{server.url}/2", on_event=lambda event: None
+            )
         ),
     }
     plan: dict[tuple[str, str, int], Callable[[int], float]] = {}
@@ -113,12 +121,17 @@ def show_burst(names: list[str]) -> None:
             for at_once in (1, AT_ONCE):
                 work = partial(party.together, path, at_once)
                 plan[name, path, at_once] = partial(_timed, loop, work)
+    plan["with sessions", "one session", AT_ONCE] = partial(
+        _timed, loop, parties["with sessions"].on_one_session
+    )
     results = medians(plan, ROUNDS)
     print("\nASGI on Redis, us a request          one at a time    16 at once")
     for path in ("/read", "/write"):
         for name in parties:
             cells = (results[name, path, count] / count * 1e6 for count in (1, AT_ONCE))
             print(f"  {path[1:]:6} {name:24}" + "".join(f"{cell:16.1f}" for cell in cells))
+    one = results["with sessions", "one session", AT_ONCE] / AT_ONCE * 1e6
+    print(f"  write  {'with one session for all':40}{one:16.1f}")
     server.remove()
 
 
