@@ -8,6 +8,8 @@ FULL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := src adapters tests examples .ci
+MODES := tests/core tests/security tests/seeds tests/adapters tests/fuzz \
+  $(wildcard tests/stores/test_[!rs]*.py tests/stores/test_sqlite*.py)
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 READY_BENCH := $(VENV)/.ready-bench
@@ -17,7 +19,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help test demo demo-check lint format types imports wheel docs scale two-parties bench schedules prove \
-  fuzz torture check clean
+  fuzz modes torture check clean
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -72,6 +74,12 @@ prove: $(READY) ## Break a copy of the code in many ways; the tests must notice 
 
 fuzz: $(READY_FUZZ) ## Try to break it: MINUTES=30, or FULL=1 for what a release needs
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(FULL),--full) $(ARGS)
+
+modes: $(READY) ## Run what needs no server under python -O, then under python -X dev
+	@PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal \
+	  -W 'ignore:assertions not in test modules:pytest.PytestConfigWarning' $(MODES) $(ARGS)
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal \
+	  $(MODES) $(ARGS)
 
 torture: $(READY) ## Torture every kind of store for a minute, and again with kills; see --help
 	@$(BIN)/python -m tests.torture $(ARGS)
