@@ -262,6 +262,9 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     place: Place | None = None
     """Where the sessions lie; `None`: in a memory store of their own."""
+    rotate_every: float | None = None
+    idle: float = 3600.0
+    """The idle timeout of the client's session, in seconds."""
     late_starts: bool = False
     """Whether the others may come first before a request has begun."""
 
@@ -274,6 +277,7 @@ class World:
             on_event=self._note,
             purge="never",
             max_sessions_per_user=self.limit,
+            rotate_every=self.rotate_every,
         )
         self.runtime = Runtime(config, awaited(self.store))
         self.runtime.shield = _unshielded
@@ -302,7 +306,7 @@ class World:
                 0,
                 START - 100.0,
                 None if user is None else START - 100.0,
-                3600.0,
+                self.idle,
                 START + 864_000.0,
                 True,
                 self.runtime.codec_number,
@@ -323,7 +327,7 @@ class World:
             admission = None
             if user is not None:
                 admission = inner.admit(user, handle, limit=None, evict=False)
-            inner.create(handle, payload, expires_at=START + 3500.0, user_id=user)
+            inner.create(handle, payload, expires_at=START - 100.0 + self.idle, user_id=user)
             if user is not None and isinstance(admission, Admitted):
                 inner.confirm(user, handle, admission.epoch)
 
@@ -369,7 +373,7 @@ class World:
         """Let an operation happen after all others, all at once."""
         self.outcomes["after"] = Outcome()
         item = ("after", operation.play(self, "after"))
-        while _step(self, item):
+        while step(self, item):
             pass
 
     def is_live(self, handle: str) -> bool:
@@ -499,18 +503,19 @@ def run_as_chosen(
         world.outcomes[task] = Outcome()
         coroutine = operation.play(world, task)
         waiting.append((task, coroutine))
-    alive = [item for item in waiting if _step(world, item)]
+    alive = [item for item in waiting if step(world, item)]
     while alive:
         choice = choose(len(alive)) if len(alive) > 1 else 0
         if len(alive) > 1:
             world.choices.append(choice)
         item = alive[choice]
-        if not _step(world, item):
+        if not step(world, item):
             alive.remove(item)
     store.task = "end"
 
 
-def _step(world: World, item: tuple[str, Coroutine[Any, Any, None]]) -> bool:
+def step(world: World, item: tuple[str, Coroutine[Any, Any, None]]) -> bool:
+    """Let a task go on to its next store call; `False`: it is done."""
     task, coroutine = item
     world.store.task = task
     try:

@@ -198,8 +198,9 @@ def test_a_request_under_way_that_changes_the_lifetime_sends_no_old_id(
     slow = browser.begin()
     slow.session.set_expiry(lifetime=86_400)
     _rotate(browser)
+    new = browser.id
     reply = slow.finish()
-    assert reply.sent == browser.id
+    assert reply.sent == new
     assert reply.max_age == 86_400 - EVERY
     browser.visit()
     assert browser.user() == "ann"
@@ -384,6 +385,10 @@ def test_who_brings_the_current_id_as_well_is_no_thief(harness: Harness, browser
         exchange = browser.begin("; ".join(f"session={one}" for one in both))
         assert exchange.session.user_id == "ann"
         exchange.finish()
+    previous = _rotate(browser, deliver=False)
+    exchange = browser.begin(f"session={old}; session={previous}")
+    assert exchange.session.user_id == "ann"
+    exchange.finish()
     assert harness.told(SecretReused) == []
 
 

@@ -15,6 +15,7 @@ from tests.prove import (
     outages,
     promises,
     redis,
+    rotation,
     schedules,
     security,
     service,
@@ -40,6 +41,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *fuzzing.MUTATIONS,
     *cookie_store.MUTATIONS,
     *schedules.MUTATIONS,
+    *rotation.MUTATIONS,
 )
 LEAST: Final[Mapping[str, int]] = {
     **dict.fromkeys("1234567", 2),
@@ -73,6 +75,7 @@ LEAST: Final[Mapping[str, int]] = {
     "told": 4,
     "names": 2,
     "schedules": 5,
+    "rotation": 13,
     "websocket": 5,
     "cookie-store": 16,
 }
