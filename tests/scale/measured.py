@@ -78,8 +78,32 @@ class Purge:
 
 
 FLAT_SIZES: Final = SIZES
-FLAT: Final[dict[str, dict[str, tuple[float, ...]]]] = {}
-PURGES: Final[dict[str, Purge]] = {}
+FLAT: Final[dict[str, dict[str, tuple[float, ...]]]] = {
+    "Redis": {
+        "read": (20.8, 21.0, 21.9, 21.6),
+        "write": (56.6, 52.2, 51.6, 53.7),
+        "new, then deleted": (43.4, 42.5, 42.9, 45.6),
+    },
+    "PostgreSQL": {
+        "read": (1064.1, 1551.3, 801.6, 907.0),
+        "write": (3257.0, 2827.3, 2597.3, 2320.9),
+        "new, then deleted": (2454.3, 1563.4, 2131.6, 2286.0),
+    },
+    "SQLite": {
+        "read": (11.0, 14.1, 19.0, 26.4),
+        "write": (32.8, 41.5, 51.7, 45.8),
+        "new, then deleted": (35.2, 58.5, 73.7, 83.5),
+    },
+    "MariaDB": {
+        "read": (159.0, 137.2, 140.0, 140.9),
+        "write": (366.7, 326.9, 339.7, 345.9),
+        "new, then deleted": (314.6, 292.5, 301.8, 296.4),
+    },
+}
+PURGES: Final[dict[str, Purge]] = {
+    "PostgreSQL": Purge(500000, 71.1, 635),
+    "SQLite": Purge(500000, 21.7, 1329),
+}
 
 HOT: Final[dict[str, dict[str, tuple[float, ...]]]] = {
     "Redis": {

@@ -122,7 +122,9 @@ just now.
 _PURGE: Final = """
 And what a purge takes of that table, if each second record has expired. It runs after responses, in
 steps of at most 1,000 records; the longest step is what one worker was busy with at most. Redis
-does it by itself, and the store in memory whenever a session is created.
+does it by itself, and the store in memory whenever a session is created. SQLite and files have no
+index of deadlines: they read all records, without keeping anybody waiting, and that is the longest
+step.
 
 """
 _HOT: Final = """
@@ -153,9 +155,10 @@ that changes it.
 _GIANT_NOTES: Final = """
 - `max_size`, 65,536 bytes unless told otherwise, is the largest that is saved; more is
   `SessionTooLarge`, before anything is sent.
-- Many requests that change *one* session at once each meet what the others saved, and try again, at
-  the cost of one round trip. That ends after 2 s with `SaveConflict`, a 503, so it cannot go on
-  for ever; a counter that all visitors share is not session data.
+- Requests that change *one* session at once each meet what the others saved, and try again, at the
+  cost of one round trip. In step with each other, `n` of them need up to `n (n + 1) / 2` updates
+  (16 requests: 136 updates), for each time one of them gets through. That ends after 2 s with
+  `SaveConflict`, a 503; a counter that all visitors share is not session data.
 - `timeout` bounds what a node that does not keep up costs each request.
 - Nobody can point at a node from outside: a handle is random, and an ID without a valid signature
   never reaches the store.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 from collections.abc import Callable, Generator, Iterator
@@ -12,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from coatcheck import Session, SessionConfig, SessionManager
+from coatcheck import AsyncSessionManager, Session, SessionConfig, SessionManager
+from coatcheck.drivers import Blocking
 from coatcheck.errors import SaveConflict, SessionTooLarge
 from coatcheck.store.memory import MemoryStore
-from coatcheck.store.protocol import Updated
-from coatcheck.testing import CountingStore, ManualClock
+from coatcheck.store.protocol import Updated, UpdateOutcome
+from coatcheck.testing import AsyncCountingStore, CountingStore, ManualClock
 from tests.benchmarks import engines
 from tests.benchmarks.engines import FUTURE, Engine, key_of, user_of
 from tests.benchmarks.footprint import (
@@ -174,6 +176,43 @@ def test_a_visit_costs_what_the_model_says() -> None:
         assert store.calls[name] / visits == pytest.approx(rates[name] * HOURS.live), name
     # A write is a touch as well, which the model leaves out: it is the upper bound.
     assert 0.6 < store.calls["touch"] / visits / (rates["touch"] * HOURS.live) < 1
+
+
+class Suspends(AsyncCountingStore):
+    """A store in memory that lets others go on while it works, as one on a server does."""
+
+    def __init__(self) -> None:
+        super().__init__(Blocking(MemoryStore()))
+
+    async def update(
+        self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
+    ) -> UpdateOutcome:
+        """Go on after all who want to update now."""
+        await asyncio.sleep(0)
+        return await super().update(key, payload, version=version, expires_at=expires_at)
+
+
+def test_what_one_session_for_all_costs() -> None:
+    """`n` requests that change one session in step need `n * (n + 1) / 2` updates; none is lost."""
+    at_once, store = 16, Suspends()
+    manager = AsyncSessionManager(secret=SECRET, store=store)
+
+    async def change(number: int, session_id: str) -> None:
+        session = await manager.open(session_id)
+        assert session is not None
+        session[f"key {number}"] = number
+        await session.save()
+
+    async def race() -> int:
+        session_id = (await manager.create(data={})).id
+        await asyncio.gather(*(change(number, session_id) for number in range(at_once)))
+        found = await manager.open(session_id)
+        assert found is not None
+        return len(found)
+
+    assert asyncio.run(race()) == at_once
+    assert store.calls["update"] == at_once * (at_once + 1) // 2
+    assert f"{at_once} requests: {at_once * (at_once + 1) // 2} updates" in page()
 
 
 @pytest.mark.parametrize("traffic", TRAFFIC, ids=lambda one: str(one.name))
