@@ -195,7 +195,7 @@ RECORDS: list[tuple[Codec, str, bytes]] = [
     ids=[f"{codec.name}: {name}" for codec, name, _ in RECORDS],
 )
 def test_sec_22_a_hostile_record_is_corrupt(codec: Codec, record: bytes) -> None:
-    """A record that we never write is corrupt, and found to be so in less than 50 ms of the processor."""
+    """A record that we never write is corrupt, and found to be so in 50 ms of processor time."""
     best = float("inf")
     for _ in range(3):
         begun = thread_time()
