@@ -75,9 +75,9 @@ class Runtime:
         self.emit = Emitter(config.on_event, config.clock)
         self.slides = config.slide
         self._interval = config.touch_interval
-        needs_strong = "encrypt" if config.encrypt else None
-        self.keys = KeyRing(config.secret, config.old_secrets, strong_for=needs_strong)
         brings: BringsPassage | None = cast("Any", store) if brings_passage(store) else None
+        needs_strong = type(store).__name__ if brings else "encrypt" if config.encrypt else None
+        self.keys = KeyRing(config.secret, config.old_secrets, strong_for=needs_strong)
         self.in_client = brings is not None
         """Whether the record itself is with the client, so that what is written must reach it."""
         self.signer, self.state, self.sign_in_needs = (

@@ -126,6 +126,10 @@ class EncryptedCookieStore:
                 "max_sessions_per_user needs a store that knows a user's sessions, and an"
                 " EncryptedCookieStore keeps none: use memory://, file:///, sqlite:/// or another"
             )
+        if config.encrypt:
+            raise ConfigurationError(
+                "the cookie of an EncryptedCookieStore is encrypted as it is: leave encrypt out"
+            )
         self._clock = config.clock
         state = SealedCookieState(config.cookie_name, options=config.cookie_options)
         ids = SealedIDs(keys, namespace, state.name, room=state.room, clock=config.clock)
