@@ -99,10 +99,22 @@ FLAT: Final[dict[str, dict[str, tuple[float, ...]]]] = {
         "write": (366.7, 326.9, 339.7, 345.9),
         "new, then deleted": (314.6, 292.5, 301.8, 296.4),
     },
+    "memory": {
+        "read": (4.3, 8.1, 8.9, 13.9),
+        "write": (18.7, 20.3, 30.0, 44.1),
+        "new, then deleted": (24.0, 33.3, 37.2, 45.8),
+    },
+    "file": {
+        "read": (31.4, 11.1, 29.6),
+        "write": (157.5, 174.2, 138.6),
+        "new, then deleted": (188.4, 188.3, 161.8),
+    },
 }
 PURGES: Final[dict[str, Purge]] = {
     "PostgreSQL": Purge(500000, 71.1, 635),
     "SQLite": Purge(500000, 21.7, 1329),
+    "MariaDB": Purge(500000, 106.2, 1029),
+    "file": Purge(50000, 13.5, 1592),
 }
 
 HOT: Final[dict[str, dict[str, tuple[float, ...]]]] = {

@@ -115,8 +115,9 @@ _FLAT: Final = """
 
 Microseconds that a request's store calls take (a read is one, a write two, a new session one and
 one to delete it again), one after the other, medians of interleaved rounds. All sizes stood on the
-same engine at the same time. What grows a little is the time to come by memory that was not used
-just now.
+same engine at the same time. Between servers and their clients nothing grows. In one process what
+grows is the way to memory that was not used just now; SQLite keeps 2 MB of pages, and gets others
+from the system.
 
 """
 _PURGE: Final = """
