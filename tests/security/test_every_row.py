@@ -12,7 +12,6 @@ LATER: Final[dict[int, str]] = {}
 """The rows that wait for what is not built yet: none of them has a test."""
 
 PARTLY: Final = {
-    30: "the grace after periodic rotation: with `rotate_every`",
 }
 """Rows of which only a part is built; that part has its tests."""
 

@@ -8,6 +8,7 @@ from tests.adapters.scenarios import identity as identity
 from tests.adapters.scenarios import ids as ids
 from tests.adapters.scenarios import outages as outages
 from tests.adapters.scenarios import reading as reading
+from tests.adapters.scenarios import rotation as rotation
 from tests.adapters.scenarios import streaming as streaming
 from tests.adapters.scenarios import times as times
 from tests.adapters.scenarios import travelling as travelling
