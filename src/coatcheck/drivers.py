@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from coatcheck.store.protocol import (
     Admission,
+    Enrols,
     IndexEntry,
     Purges,
     Scans,
@@ -224,6 +225,38 @@ class CalledIndex:
 
     async def forget(self, user_id: str, key: str, /) -> None:
         await self._call(self._index.forget, user_id, key)
+
+
+class CalledEnrols:
+    """A blocking store's enrolment in the shape of an async one."""
+
+    __slots__ = ("_call", "_enrols")
+
+    def __init__(self, enrols: Enrols, call: Call) -> None:
+        self._enrols = enrols
+        self._call = call
+
+    async def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        admission: Admission | None = await self._call(
+            self._enrols.enrol,
+            user_id,
+            key,
+            payload,
+            expires_at=expires_at,
+            limit=limit,
+            evict=evict,
+        )
+        return admission
 
 
 class CalledPurges:

@@ -115,6 +115,7 @@ class Runtime:
         self.persistent = True
         """Whether the client keeps the ID of a new session when it closes."""
         self.index, self.purges, self.scans = shape.users, shape.purges, shape.scans
+        self.enrols = shape.enrols
         if config.max_sessions_per_user is not None and self.index is None:
             raise _needs_index("max_sessions_per_user", store)
         if config.rotate_every is not None and config.on_theft == "revoke-user" and not self.index:

@@ -12,10 +12,12 @@ from typing import Any, cast
 
 from coatcheck import drivers
 from coatcheck.store.protocol import (
+    AsyncEnrols,
     AsyncPurges,
     AsyncScans,
     AsyncStore,
     AsyncUserIndex,
+    Enrols,
     Purges,
     Scans,
     Store,
@@ -35,6 +37,7 @@ class Shape:
     users: AsyncUserIndex | None
     purges: AsyncPurges | None
     scans: AsyncScans | None
+    enrols: AsyncEnrols | None
     blocking: Store | None = None
     """The store as it was given, where it is called where the caller stands: no call suspends."""
 
@@ -67,6 +70,7 @@ def awaited(store: AnyStore) -> Shape:
             store if isinstance(store, AsyncUserIndex) else None,
             store if isinstance(store, AsyncPurges) else None,
             store if isinstance(store, AsyncScans) else None,
+            store if isinstance(store, AsyncEnrols) else None,
         )
     given = cast("Store", store)
     if getattr(given, "never_blocks", False):
@@ -83,4 +87,5 @@ def _called(given: Store, shaped: AsyncStore, call: drivers.Call) -> Shape:
         drivers.CalledIndex(store, call) if isinstance(store, UserIndex) else None,
         drivers.CalledPurges(store, call) if isinstance(store, Purges) else None,
         drivers.CalledScans(store, call) if isinstance(store, Scans) else None,
+        drivers.CalledEnrols(store, call) if isinstance(store, Enrols) else None,
     )

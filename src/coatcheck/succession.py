@@ -12,10 +12,14 @@ The order of the steps is what keeps the promises, whatever else is under way an
 5. The user's index confirms: nobody revoked the user since 2, nobody evicted the new session.
 6. What was evicted at 2 is ended. Only now may the new ID leave.
 
+Where nothing is replaced and the store can, 2, 3 and 5 are one atomic step.
+
 Where 3 to 6 fail, the new record goes again, what it evicted stays, and somebody is told.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from coatcheck.beginning import fresh_record, take_over
 from coatcheck.ending import heal, make_room, undo
@@ -40,9 +44,11 @@ from coatcheck.record import (
 )
 from coatcheck.runtime import Runtime
 from coatcheck.saving import amended, check_size, encode, handle_of, read_again
-from coatcheck.store.protocol import Admitted, Conflict, Updated
+from coatcheck.store.protocol import Admission, Admitted, AsyncUserIndex, Conflict, Updated
 from coatcheck.tombstone import follow, look_up, tombstone_for
 from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
+
+_TAKEN: Final = "a new handle of 128 random bits was taken: is the randomness broken?"
 
 
 async def replace(visit: Visit) -> None:
@@ -79,6 +85,8 @@ class _Succession:
         self.sealing = None if sealer is None else sealer.fresh(change.identity)
         """A new session has a new data key, whatever passes into it."""
         self.admission: Admitted | None = None
+        self.enrolled = False
+        """Whether the admission has created the record too, and confirmed it."""
         self.replaces: str | None = None
         self.lost: ChangesDropped | None = None
         """What was written before the call and does not pass into the new session."""
@@ -110,14 +118,14 @@ class _Succession:
 
     async def carry_out(self) -> None:
         runtime, visit, change = self.runtime, self.visit, self.change
-        self.admission = await self._admit()
-        if visit.replacement is None:
-            return  # it joined another one
         handle = change.identity.handle
         expires_at = self.fresh.record.slide(self.now)
         self.fresh = Held(1, expires_at, self.fresh.record)
+        self.admission = await self._admit()
+        if visit.replacement is None:
+            return  # it joined another one
         try:
-            created = await runtime.store.create(
+            created = self.enrolled or await runtime.store.create(
                 handle, runtime.pack(self.fresh.record), expires_at=expires_at, user_id=self.user_id
             )
             goes_on = created and await self._bury()
@@ -133,7 +141,7 @@ class _Succession:
             await runtime.shield(undo(runtime, self.user_id, handle, evicted))
             raise
         if not created:
-            raise StoreError("a new handle of 128 random bits was taken: is the randomness broken?")
+            raise StoreError(_TAKEN)
         if goes_on:
             self._complete()
 
@@ -151,13 +159,7 @@ class _Succession:
         same_user = self.old is not None and self.old.record.user_id == self.user_id
         self.replaces = self.old_identity.handle if self.old_identity and same_user else None
         for attempt in (1, 2):
-            admission = await index.admit(
-                self.user_id,
-                self.change.identity.handle,
-                limit=limit,
-                evict=config.evict == "oldest",
-                replaces=self.replaces,
-            )
+            admission = await self._enter(index, self.user_id, limit)
             if isinstance(admission, Admitted):
                 return admission
             if attempt == 1:
@@ -166,6 +168,34 @@ class _Succession:
             self.visit.revert()
             raise TooManySessions(self.user_id, limit or 0)
         return None
+
+    async def _enter(self, index: AsyncUserIndex, user_id: str, limit: int | None) -> Admission:
+        """Ask the index for a place; create the record in the same step, if that can be."""
+        runtime, handle, enrols = self.runtime, self.change.identity.handle, self.runtime.enrols
+        evict = runtime.config.evict == "oldest"
+        if enrols is None or self.old is not None:
+            return await index.admit(
+                user_id, handle, limit=limit, evict=evict, replaces=self.replaces
+            )
+        _, expires_at, record = self.fresh
+        try:
+            admission = await enrols.enrol(
+                user_id,
+                handle,
+                runtime.pack(record),
+                expires_at=expires_at,
+                limit=limit,
+                evict=evict,
+            )
+        except Exception:
+            raise  # nothing was written
+        except BaseException:
+            await runtime.shield(undo(runtime, user_id, handle, ()))
+            raise
+        if admission is None:
+            raise StoreError(_TAKEN)
+        self.enrolled = isinstance(admission, Admitted)
+        return admission
 
     async def _joins(self) -> bool:
         """Join the session that another sign-in of this user has made of the old one, if any."""
@@ -307,7 +337,7 @@ class _Succession:
 
     async def _confirmed(self) -> bool:
         index, admission = self.runtime.index, self.admission
-        if admission is None or index is None or self.user_id is None:
+        if admission is None or index is None or self.user_id is None or self.enrolled:
             return True
         return await index.confirm(self.user_id, self.change.identity.handle, admission.epoch)
 

@@ -327,6 +327,36 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_OF_MEMORY}::test_29_delete_takes_the_entry_along",),
     ),
     Mutation(
+        "index: an enrolment that did not come about leaves its entry",
+        _STEPS,
+        '        admission = None\n    cursor.execute("ROLLBACK")\n',
+        '        admission = None\n    cursor.execute("COMMIT")\n',
+        (f"{_TESTS}/test_enrol.py::test_a_key_that_is_taken_is_left_alone",),
+    ),
+    Mutation(
+        "index: the entry of an enrolment is there before the record",
+        _STEPS,
+        "        if create(cursor, now, namespace, key, payload, expires_at, user_id):\n",
+        '        cursor.execute("COMMIT")\n'
+        '        cursor.execute("BEGIN IMMEDIATE")\n'
+        "        if create(cursor, now, namespace, key, payload, expires_at, user_id):\n",
+        (f"{_TESTS}/test_enrol.py::test_half_of_it_never_happens",),
+    ),
+    Mutation(
+        "index: an enrolled session that replaces one is not confirmed",
+        "src/coatcheck/succession.py",
+        "        if enrols is None or self.old is not None:\n",
+        "        if enrols is None:\n",
+        (f"{_TESTS}/test_enrol.py::test_a_session_that_replaces_one_is_not",),
+    ),
+    Mutation(
+        "index: an enrolment that was interrupted stays",
+        "src/coatcheck/succession.py",
+        "            await runtime.shield(undo(runtime, user_id, handle, ()))\n",
+        "",
+        (f"{_TESTS}/test_enrol.py::test_an_interrupted_enrolment_is_undone",),
+    ),
+    Mutation(
         "index: a removed file leaves its entry",
         f"{_STORE}/file/store.py",
         "if owner is not None:",

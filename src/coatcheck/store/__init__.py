@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from coatcheck.store.memory import MemoryStore as MemoryStore
+from coatcheck.store.protocol import AsyncEnrols as AsyncEnrols
 from coatcheck.store.protocol import AsyncPurges as AsyncPurges
 from coatcheck.store.protocol import AsyncScans as AsyncScans
 from coatcheck.store.protocol import AsyncStore as AsyncStore
 from coatcheck.store.protocol import AsyncUserIndex as AsyncUserIndex
 from coatcheck.store.protocol import Conflict as Conflict
+from coatcheck.store.protocol import Enrols as Enrols
 from coatcheck.store.protocol import Gone as Gone
 from coatcheck.store.protocol import Purges as Purges
 from coatcheck.store.protocol import Scans as Scans

@@ -195,6 +195,32 @@ class UserIndex(Protocol):
 
 
 @runtime_checkable
+class Enrols(Protocol):
+    """A user index that lies where the records do, so that both can be changed in one step.
+
+    No store needs it: it spares those that have it two calls for each session that begins.
+    """
+
+    @abstractmethod
+    def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        """Do what `admit`, `create` and `confirm` do, in one atomic step.
+
+        `Refused`, or `None` where a live record has the key: nothing was written.
+        """
+        ...
+
+
+@runtime_checkable
 class Purges(Protocol):
     """A store that must be told to remove what has expired."""
 
@@ -300,6 +326,26 @@ class AsyncUserIndex(Protocol):
     @abstractmethod
     async def forget(self, user_id: str, key: str, /) -> None:
         """See `UserIndex.forget`."""
+        ...
+
+
+@runtime_checkable
+class AsyncEnrols(Protocol):
+    """The same method as `Enrols`, awaited."""
+
+    @abstractmethod
+    async def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        """See `Enrols.enrol`."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from coatcheck.store.protocol import AsyncStore, Store, Stored, UpdateOutcome
 
 _CAPABILITIES: Final = (
-    *("entries", "admit", "confirm", "revoke", "forget"),
+    *("entries", "admit", "confirm", "revoke", "forget", "enrol"),
     *("purge", "claim_purge", "scan"),
 )
 _ATTRIBUTES: Final = (

@@ -144,6 +144,32 @@ class AsyncSQLiteStore:
             0, steps.admit, self.namespace, user_id, key, limit, evict, replaces
         )
 
+    async def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        """Admit, create and confirm in one transaction; see `Enrols.enrol`."""
+        check_key(key)
+        check_deadline(expires_at)
+        return await self._write(
+            len(payload),
+            steps.enrol,
+            self.namespace,
+            user_id,
+            key,
+            payload,
+            expires_at,
+            limit,
+            evict,
+        )
+
     async def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
         """Say whether the session may live; see `UserIndex.confirm`."""
         check_key(key)

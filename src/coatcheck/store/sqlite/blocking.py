@@ -132,6 +132,24 @@ class SQLiteStore:
             check_key(replaces)
         return self._run(steps.admit, self.namespace, user_id, key, limit, evict, replaces)
 
+    def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        """Admit, create and confirm in one transaction; see `Enrols.enrol`."""
+        check_key(key)
+        check_deadline(expires_at)
+        return self._run(
+            steps.enrol, self.namespace, user_id, key, payload, expires_at, limit, evict
+        )
+
     def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
         """Say whether the session may live; see `UserIndex.confirm`."""
         check_key(key)

@@ -215,6 +215,45 @@ def admit(
 ) -> Admission:
     """Enter a key, within the limit."""
     cursor.execute("BEGIN IMMEDIATE")
+    admission = _admit(cursor, now, namespace, user_id, key, limit, evict, replaces)
+    cursor.execute("ROLLBACK" if isinstance(admission, Refused) else "COMMIT")
+    return admission
+
+
+def enrol(
+    cursor: Cursor,
+    now: float,
+    namespace: str,
+    user_id: str,
+    key: str,
+    payload: bytes,
+    expires_at: float | None,
+    limit: int | None,
+    evict: bool,
+) -> Admission | None:
+    """Enter a key, within the limit, and insert its record, in one transaction."""
+    cursor.execute("BEGIN IMMEDIATE")
+    admission: Admission | None = _admit(cursor, now, namespace, user_id, key, limit, evict, None)
+    if isinstance(admission, Admitted):
+        if create(cursor, now, namespace, key, payload, expires_at, user_id):
+            cursor.execute("COMMIT")
+            return admission
+        admission = None
+    cursor.execute("ROLLBACK")
+    return admission
+
+
+def _admit(
+    cursor: Cursor,
+    now: float,
+    namespace: str,
+    user_id: str,
+    key: str,
+    limit: int | None,
+    evict: bool,
+    replaces: str | None,
+) -> Admission:
+    """Enter a key, within the limit, in a transaction that is open."""
     evicted: list[str] = []
     if limit is not None:
         rows = cursor.execute(_COUNTED, (namespace, user_id, key, replaces)).fetchall()
@@ -223,7 +262,6 @@ def admit(
             rows = cursor.execute(_COUNTED, (namespace, user_id, key, replaces)).fetchall()
         evicted = [row[0] for row in rows[: max(0, len(rows) + 1 - limit)]]
         if limit < 1 or (evicted and not evict):
-            cursor.execute("ROLLBACK")
             return Refused()
         if evicted:
             cursor.executemany(_EVICT, [(namespace, user_id, other) for other in evicted])
@@ -232,7 +270,6 @@ def admit(
     known = cursor.execute(_KNOW_USER, (namespace, user_id, counter)).fetchall()
     ((epoch,),) = known or cursor.execute(_EPOCH, (namespace, user_id)).fetchall()
     cursor.execute(_ENTER, (namespace, user_id, key, counter, now, replaces))
-    cursor.execute("COMMIT")
     return Admitted(epoch, evicted)
 
 
