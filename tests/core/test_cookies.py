@@ -437,6 +437,35 @@ def test_sec_55_a_good_domain_is_sent(domain: str) -> None:
     assert f"; Domain={domain};" in template(domain=domain.upper()).set("v", max_age=1, https=True)
 
 
+def test_sec_55_a_domain_has_253_characters_at_most() -> None:
+    """As in the system of names (RFC 1035, 2.3.4)."""
+    longest = "a." * 125 + "org"
+    assert f"; Domain={longest};" in template(domain=longest).set("v", max_age=1, https=True)
+    with pytest.raises(ConfigurationError, match="domain"):
+        template(domain=f"a{longest}")
+
+
+def test_what_is_wrong_is_named() -> None:
+    """An error says which option needs Secure, and where `"auto"` is an answer."""
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"partitioned": True}, "partitioned"),
+        ({"samesite": "None"}, "samesite='None'"),
+    ]
+    for options, named in wrong:
+        with pytest.raises(ConfigurationError, match=f"a cookie with {named}"):
+            template(secure=False, **options)
+    for option, hinted in (("secure", True), ("httponly", False), ("partitioned", False)):
+        with pytest.raises(ConfigurationError) as caught:
+            template(**{option: "yes"})
+        assert ("'auto'" in str(caught.value)) == hinted
+
+
+def test_options_have_names() -> None:
+    """A path in the place of the next argument is a mistake."""
+    with pytest.raises(TypeError):
+        CookieTemplate("session", "/")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
 def test_sec_53_name_and_value_have_4096_octets_together() -> None:
     """4,096 pass and 4,097 raise, for the value and for the name."""
     assert template().set("v" * (4096 - 7), max_age=None, https=True)
