@@ -12,13 +12,15 @@ Lengths show no more than how many blocks the text fills.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeAlias
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 
 from coatcheck.errors import ConfigurationError, CorruptRecord
 from coatcheck.keys import KEY_ID_SIZE, KeyRing
+from coatcheck.tuples import maker
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,51 +40,54 @@ class Undecipherable(CorruptRecord):
     """What is stored does not open under our keys, in this place: forged, swapped or damaged."""
 
 
-class MAC:
-    """HMAC-SHA256 (RFC 2104) under one key of at most 64 bytes."""
+MAC: TypeAlias = Callable[[bytes], bytes]
 
-    __slots__ = ("_inner", "_outer")
 
-    def __init__(self, key: bytes) -> None:
-        block = key.ljust(64, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+def hmac_under(key: bytes) -> MAC:
+    """Return HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes: 32 bytes for any text.
 
-    def __call__(self, text: bytes) -> bytes:
-        """Return 32 bytes; copying prepared states takes a third as long as `hmac.digest`."""
-        inner = self._inner.copy()
+    Copying prepared states takes a third as long as `hmac.digest`.
+    """
+    block = key.ljust(64, b"\0")
+    begin = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
+    finish = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+
+    def mac(text: bytes, /) -> bytes:
+        inner, outer = begin(), finish()
         inner.update(text)
-        outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.digest()
 
+    return mac
 
-class Cipher:
+
+class Cipher(NamedTuple):
     """Encrypts in one context, under the current secret; the nonce of each text is random."""
 
-    __slots__ = ("_block", "_encrypt", "_header")
-
-    def __init__(self, header: bytes, aes: AESGCM, block: int) -> None:
-        self._header = header
-        self._encrypt = aes.encrypt
-        self._block = block
+    header: bytes
+    aes: AESGCM
+    block: int
 
     def size(self, length: int) -> int:
         """Return how long the envelope of a text of `length` bytes is."""
-        return _START + length + self._block - length % self._block + TAG_SIZE
+        return _START + length + self.block - length % self.block + TAG_SIZE
 
     def seal(self, text: bytes, associated: bytes) -> bytes:
         """Return the envelope of a text, which opens only beside the bytes `associated`."""
+        header, aes, block = self
         size = len(text)
-        padded = (text + _END_MARK).ljust(size + self._block - size % self._block, b"\0")
-        start = self._header + token_bytes(NONCE_SIZE)
-        return start + self._encrypt(start[_HEADER_SIZE:], padded, self._header + associated)
+        padded = (text + _END_MARK).ljust(size + block - size % block, b"\0")
+        nonce = token_bytes(NONCE_SIZE)
+        return b"".join((header, nonce, aes.encrypt(nonce, padded, header + associated)))
 
     def __repr__(self) -> str:
         return "<Cipher>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Cipher holds a key, which stays in the process")
+
+
+_cipher: Final = maker(Cipher)
 
 
 class AEAD:
@@ -99,7 +104,9 @@ class AEAD:
             raise ConfigurationError("encryption needs strong secrets, old ones included")
         self._aes = _aes_gcm()
         self._block = block
-        self._macs = {bytes((VERSION,)) + key.key_id: MAC(key.subkey(purpose)) for key in keys.keys}
+        self._macs = {
+            bytes((VERSION,)) + key.key_id: hmac_under(key.subkey(purpose)) for key in keys.keys
+        }
         if len(self._macs) < len(keys.keys):
             raise ConfigurationError(
                 "two of the secrets have the same key id, which happens once in 65,536 times, and"
@@ -110,7 +117,7 @@ class AEAD:
     def cipher(self, context: bytes) -> Cipher:
         """Return what encrypts in a context: bytes that name it, and may hold secrets too."""
         header = self._current
-        return Cipher(header, self._aes(self._macs[header](context)), self._block)
+        return _cipher((header, self._aes(self._macs[header](context)), self._block))
 
     def open(self, envelope: bytes, context: bytes, associated: bytes) -> tuple[bytes, Cipher]:
         """Return the text of an envelope, and the cipher that encrypts in this context now.
@@ -129,11 +136,11 @@ class AEAD:
             )
         except (InvalidTag, ValueError):
             raise Undecipherable("the data was not encrypted in this place, as it is") from None
-        text = padded.rstrip(b"\0")
-        if text[-1:] != _END_MARK:
-            raise Undecipherable("the encrypted data has no end")
-        current = Cipher(header, aes, self._block) if header == self._current else None
-        return text[:-1], current or self.cipher(context)
+        # What was authenticated ends as it was written: in one mark, and zeros.
+        text = padded.rstrip(b"\0")[:-1]
+        if header == self._current:
+            return text, _cipher((header, aes, self._block))
+        return text, self.cipher(context)
 
     def __repr__(self) -> str:
         return f"<AEAD of {len(self._macs)} keys>"

@@ -162,23 +162,21 @@ def unpack(payload: bytes) -> Content:
             created + signed_in + idle + deadline
         ):
             raise CorruptRecord("a length or a time does not fit")
-        record = make_record(
-            (
-                digest,
-                payload[_HEAD_SIZE:named].decode() if flags & _USER else None,
-                epoch,
-                created,
-                signed_in if flags & _SIGNED_IN else None,
-                idle if flags & _IDLE else None,
-                deadline if flags & _DEADLINE else None,
-                flags & _PERSISTENT != 0,
-                codec,
-                payload[start:-4],
-                None,
-                rotation,
-            )
+        fields = (
+            digest,
+            payload[_HEAD_SIZE:named].decode() if flags & _USER else None,
+            epoch,
+            created,
+            signed_in if flags & _SIGNED_IN else None,
+            idle if flags & _IDLE else None,
+            deadline if flags & _DEADLINE else None,
+            flags & _PERSISTENT != 0,
+            codec,
+            payload[start:-4],
+            None,
+            rotation,
         )
-        return sealed_record(record, payload[:start]) if flags & _SEALED else record
+        return sealed_record(fields, payload[:start]) if flags & _SEALED else make_record(fields)
     except (struct.error, UnicodeDecodeError) as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error
 

@@ -96,9 +96,9 @@ class SealedRecord(Record):
 _make_sealed: Final = maker(SealedRecord)
 
 
-def sealed_record(record: Record, bound: bytes) -> SealedRecord:
-    """Say of a record that was just read that its data is an envelope, bound to those bytes."""
-    sealed = _make_sealed(record)
+def sealed_record(fields: tuple[Any, ...], bound: bytes) -> SealedRecord:
+    """Return a record that was just read, whose data is an envelope, bound to those bytes."""
+    sealed = _make_sealed(fields)
     sealed.bound = bound
     return sealed
 

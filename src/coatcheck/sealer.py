@@ -4,13 +4,13 @@ With `encrypt=True` a session's key is made of the application's secret and the 
 `encrypt="sealed"` it takes a random data key besides, which the store has only wrapped under the
 secret half of the client's ID:
 
-    wrapped = data key XOR HMAC-SHA256(public label, namespace, handle, client's secret)
+    wrapped = data key XOR SHA-256(label, namespace, handle, client's secret)
 
-That is HKDF's extraction (RFC 5869, 2.2) used as a one-time pad. It is used once, for a session has
-one data key all its life, and a new ID is a new pad. What was tampered with gives another key, and
-that opens nothing; so the integrity that AES key wrap (RFC 3394) adds, at many times the cost, is
-there. A stolen store opens to nobody then, not even with the application's secret, and the client's
-ID opens nothing without that.
+To who does not know 128 random bits a hash of them is as good as random, and so a one-time pad. It
+is used once: a session has one data key all its life, and a new ID is a new pad. What was tampered
+with gives another key, and that opens nothing, so the integrity that AES key wrap (RFC 3394) adds,
+at many times the cost, is there. A stolen store opens to nobody then, not even with the
+application's secret, and the client's ID opens nothing without that.
 
 The envelope is bound to its session's handle and namespace and to the head of its record: user,
 epoch, times, secret's hash, codec. It cannot be bound to the version or to the sliding deadline,
@@ -19,21 +19,23 @@ which the store counts and moves by itself.
 
 from __future__ import annotations
 
-from hmac import compare_digest
+import hashlib
 from secrets import token_bytes
 from typing import Final
 
 from coatcheck import layout
-from coatcheck.aead import AEAD, MAC, Undecipherable
+from coatcheck.aead import AEAD, Undecipherable
 from coatcheck.errors import SessionSealed
-from coatcheck.ids import Identity, secret_hash
+from coatcheck.ids import Identity
 from coatcheck.keys import KeyRing
 from coatcheck.record import UNREADABLE, Content, Record, SealedRecord, make_record
 from coatcheck.sealing import Sealing, make_sealing
 
 DATA_KEY_SIZE: Final = 32
-_LABEL: Final = b"coatcheck data key, wrapped"
-_MOST_WRAPS: Final = 2
+_LABEL: Final = b"coatcheck data key, wrapped".ljust(64, b"\0")
+# With which an envelope begins; behind the second the wrapped data key follows.
+_BY_SERVER: Final = b"\0"
+_BY_CLIENT: Final = b"\1"
 
 
 class Sealer:
@@ -43,35 +45,32 @@ class Sealer:
     secret of the ring is weak.
     """
 
-    __slots__ = ("_aead", "_by_client", "_namespace", "_pad")
+    __slots__ = ("_aead", "_begin_pad", "_end", "_namespace", "_way")
 
     def __init__(self, keys: KeyRing, namespace: str, *, by_client: bool) -> None:
         self._aead = AEAD(keys, "encryption")
-        self._pad = MAC(_LABEL)
         self._namespace = bytes((len(namespace),)) + namespace.encode("ascii")
-        self._by_client = by_client
+        self._begin_pad = hashlib.sha256(_LABEL).copy
+        self._way = _BY_CLIENT if by_client else _BY_SERVER
+        self._end = 1 + DATA_KEY_SIZE if by_client else 1
 
     def fresh(self, identity: Identity) -> Sealing:
         """Return the sealing of a session that begins: with a data key of its own, if it takes one.
 
         No other session may have this identity, or ever have had it.
         """
-        place = self._place(identity.handle)
-        if not self._by_client:
-            return make_sealing((self._aead.cipher(place), place, b"", ()))
-        data_key = token_bytes(DATA_KEY_SIZE)
-        wraps = (self._wrap(data_key, place, identity.secret),)
-        return make_sealing((self._aead.cipher(place + data_key), place, data_key, wraps))
+        place, data_key, start = self._place(identity), b"", self._way
+        if start == _BY_CLIENT:
+            data_key = token_bytes(DATA_KEY_SIZE)
+            start += self._wrap(data_key, place, identity.secret)
+        return make_sealing((self._aead.cipher(place + data_key), place, data_key, start))
 
     def rewrapped(self, sealing: Sealing, secret: bytes) -> Sealing:
-        """Return the sealing that opens under a new secret too, beside the newest one so far.
-
-        The record that it is stored in must have the new secret's hash.
-        """
-        if not sealing.data_key:
-            return sealing
-        wrap = self._wrap(sealing.data_key, sealing.place, secret)
-        return sealing._replace(wraps=(wrap, sealing.wraps[0]))
+        """Return the sealing of a session that goes on under a new secret of the client's."""
+        cipher, place, data_key, start = sealing
+        if data_key:
+            start = self._way + self._wrap(data_key, place, secret)
+        return make_sealing((cipher, place, data_key, start))
 
     def pack(self, content: Content, *, text: bool) -> bytes:
         """Turn a record or a tombstone into a payload, as `layout.pack` does: never plain data.
@@ -91,37 +90,34 @@ class Sealer:
         """
         if not isinstance(record, SealedRecord):
             raise Undecipherable("the data is not encrypted")
-        envelope = record.data
-        place = self._place(identity.handle)
-        count = envelope[0] if envelope else 0
-        end = 1 + count * DATA_KEY_SIZE
-        if not envelope or (1 <= count <= _MOST_WRAPS) is not self._by_client:
+        digest, user, epoch, created, signed_in, idle, end, keep, codec, envelope, _, turn = record
+        place, start = self._place(identity), envelope[: self._end]
+        if envelope[:1] != self._way:
             raise Undecipherable("the data is encrypted otherwise than `encrypt` says")
-        wraps = tuple([envelope[at : at + DATA_KEY_SIZE] for at in range(1, end, DATA_KEY_SIZE)])
         if known is not None:
             data_key = known.data_key
-        elif not count:
+        elif self._end == 1:
             data_key = b""
-        elif not identity.secret:
-            return make_record((*record[:8], UNREADABLE, b"", None, *record[11:]))
+        elif identity.secret:
+            data_key = self._wrap(start[1:], place, identity.secret)
         else:
-            older = count > 1 and not compare_digest(
-                secret_hash(identity.secret), record.secret_hash
-            )
-            data_key = self._wrap(wraps[older], place, identity.secret)
+            return make_record(record)._replace(codec=UNREADABLE, data=b"")
         data, cipher = self._aead.open(
-            envelope[end:], place + data_key, b"".join((envelope[:end], place, record.bound))
+            envelope[self._end :], place + data_key, b"".join((start, place, record.bound))
         )
-        sealing = make_sealing((cipher, place, data_key, wraps))
-        return make_record((*record[:9], data, sealing, *record[11:]))
+        sealing = make_sealing((cipher, place, data_key, start))
+        return make_record(
+            (digest, user, epoch, created, signed_in, idle, end, keep, codec, data, sealing, turn)
+        )
 
-    def _place(self, handle: str) -> bytes:
-        return self._namespace + bytes.fromhex(handle)
+    def _place(self, identity: Identity) -> bytes:
+        return self._namespace + bytes.fromhex(identity[0])
 
     def _wrap(self, data_key: bytes, place: bytes, secret: bytes) -> bytes:
         """Wrap a data key, or unwrap it: the same pad does both."""
-        pad = self._pad(place + secret)
-        both = int.from_bytes(data_key, "big") ^ int.from_bytes(pad, "big")
+        pad = self._begin_pad()
+        pad.update(place + secret)
+        both = int.from_bytes(data_key, "big") ^ int.from_bytes(pad.digest(), "big")
         return both.to_bytes(DATA_KEY_SIZE, "big")
 
     def __repr__(self) -> str:

@@ -23,24 +23,20 @@ class Sealing(NamedTuple):
     """The namespace and the handle: where the data belongs."""
     data_key: bytes
     """What the key is made of besides the application's secret: 32 random bytes, or none."""
-    wraps: tuple[bytes, ...]
-    """The data key under the secret half of the client's ID, and under the half before that."""
+    start: bytes
+    """How the envelope begins: in which way it is sealed, and the data key as the store has it."""
 
     def size(self, length: int) -> int:
         """Return how long the envelope of so many bytes of data is."""
-        return 1 + sum(map(len, self.wraps)) + self.cipher.size(length)
+        return len(self.start) + self.cipher.size(length)
 
     def seal(self, data: bytes, bound: bytes) -> bytes:
         """Return the envelope of data that opens only in its place, beside the bytes `bound`."""
-        start = b"".join((bytes((len(self.wraps),)), *self.wraps))
-        return start + self.cipher.seal(data, b"".join((start, self.place, bound)))
-
-    def settled(self) -> Sealing:
-        """Return the sealing that opens under the newest secret only."""
-        return self._replace(wraps=self.wraps[:1])
+        cipher, place, _, start = self
+        return start + cipher.seal(data, b"".join((start, place, bound)))
 
     def __repr__(self) -> str:
-        return f"<Sealing with {len(self.wraps)} wrapped keys>"
+        return "<Sealing>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Sealing holds keys, which stay in the process")

@@ -69,7 +69,7 @@ def turned(visit: Visit, record: Record, now: float) -> tuple[Record, Identity |
         sealer, sealing = visit.runtime.sealer, record.sealing
         if sealer is not None and sealing is not None:
             # Who has the previous secret has the current one in `rotation`, and so the data key.
-            sealing = sealer.rewrapped(sealing, new.secret).settled()
+            sealing = sealer.rewrapped(sealing, new.secret)
         turned = record._replace(
             secret_hash=secret_hash(new.secret),
             rotation=rotated(rotation, secret, new.secret, now),

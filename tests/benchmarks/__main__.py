@@ -15,6 +15,7 @@ More parts are measured only when they are asked for, on real servers that they 
     --only hot          one user with many sessions, one session with much in it
     --only sql          a read and a write beside one and two calls of the bare driver
     --only burst        16 requests at once under asyncio
+    --only encryption   what it adds to a read and a write
 
 with `--engines redis,postgresql` for some only. Nothing here is a test.
 """
@@ -29,6 +30,7 @@ from functools import partial
 from coatcheck import SessionManager, open_store
 from tests.benchmarks.apps import ADAPTERS, PAYLOAD, SECRET, Target
 from tests.benchmarks.burst import show_burst
+from tests.benchmarks.encryption import show_encryption
 from tests.benchmarks.flat import show_flat
 from tests.benchmarks.footprint import show_footprint
 from tests.benchmarks.hot import show_hot
@@ -42,6 +44,7 @@ PARTS: dict[str, Callable[[list[str]], None]] = {
     "hot": show_hot,
     "sql": show_sql,
     "burst": show_burst,
+    "encryption": show_encryption,
 }
 """What is only measured when it is asked for, because it needs servers, or takes minutes."""
 

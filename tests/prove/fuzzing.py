@@ -57,8 +57,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "fuzz: a nonce that is always the same",
         "src/coatcheck/aead.py",
-        "start = self._header + token_bytes(NONCE_SIZE)",
-        "start = self._header + bytes(NONCE_SIZE)",
+        "nonce = token_bytes(NONCE_SIZE)",
+        "nonce = bytes(NONCE_SIZE)",
         _target("nonces"),
     ),
     Mutation(

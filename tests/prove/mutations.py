@@ -10,6 +10,7 @@ from tests.prove import (
     codecs,
     cookie_store,
     copying,
+    encryption,
     fuzzing,
     guards,
     outages,
@@ -40,6 +41,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *security.MUTATIONS,
     *fuzzing.MUTATIONS,
     *cookie_store.MUTATIONS,
+    *encryption.MUTATIONS,
     *schedules.MUTATIONS,
     *rotation.MUTATIONS,
 )
@@ -69,6 +71,7 @@ LEAST: Final[Mapping[str, int]] = {
     "csrf": 6,
     "caches": 6,
     "fuzz": 8,
+    "encryption": 12,
     "lookup": 2,
     "records": 4,
     "flood": 2,

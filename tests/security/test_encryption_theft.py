@@ -139,6 +139,14 @@ def test_sec_17_a_stolen_store_and_the_secret_open_nothing_that_is_sealed() -> N
     assert Thief(harness, OLD_SECRET, "sealed").opens(identity.handle, identity.secret) is None
 
 
+def test_a_data_key_is_random() -> None:
+    """Each sealed session has a key of its own, 256 bits that nothing else says."""
+    sealer = Sealer(KeyRing(SECRET), "coatcheck", by_client=True)
+    identity = Identity("ab" * 16, b"s" * 16)
+    keys = {sealer.fresh(identity).data_key for _ in range(100)}
+    assert (len(keys), {len(key) for key in keys}) == (100, {32})
+
+
 def ids(harness: Harness) -> list[str]:
     """Return an ID for each handle in the store, whose secret is nobody's."""
     handles = harness.store.inner.scan(None)[0]
