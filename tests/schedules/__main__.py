@@ -6,11 +6,13 @@ import argparse
 import logging
 import sys
 import time
+from importlib import import_module
 
 from tests.core.schedules import Broken
 from tests.schedules.plays import pairs, replay, try_all, try_random, worlds
 from tests.schedules.rotation import STATES, rounds, site_on, try_rounds, walk
 
+HELP = "of an empty one; or redis, postgresql, mariadb: a server that is started for this"
 WALK = 400
 """Steps of one random life."""
 
@@ -18,7 +20,7 @@ WALK = 400
 def main(arguments: list[str] | None = None) -> int:
     """Try all pairs, random triples, rotations; return 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.schedules", description=__doc__)
-    parser.add_argument("--store", default="memory://", metavar="URL", help="an empty one")
+    parser.add_argument("--store", default="memory://", metavar="URL", help=HELP)
     parser.add_argument("--runs", type=int, default=10_000, help="random schedules of three")
     parser.add_argument("--seed", type=int, default=1, help="of the random ones")
     parser.add_argument("--only", default="", metavar="WORD", help="pairs with that in their name")
@@ -27,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replay", metavar="TEXT", help="one schedule, as a failure prints it")
     options = parser.parse_args(arguments)
     logging.getLogger("coatcheck").setLevel(logging.CRITICAL + 1)
+    if options.store in ("redis", "postgresql", "mariadb"):
+        options.store = import_module(f"tests.servers.{options.store}").fresh_url()
     with worlds(options.store) as make:
         if options.replay:
             print(replay(make, options.replay))

@@ -9,7 +9,7 @@ arrives, late or never.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - a schedule is to come again, and guards nothing
@@ -19,6 +19,7 @@ from coatcheck.events import SecretReused, WrongSecret
 from coatcheck.face import do_not_renew, visit_of
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
+from coatcheck.rotation import IN_FLIGHT
 from coatcheck.session import AsyncSession
 from coatcheck.testing.clock import ManualClock
 from coatcheck.visit import Phase
@@ -30,6 +31,14 @@ from tests.schedules.places import place_of
 EVERY: Final = 900.0
 ACTS: Final = ("read", "touch", "write")
 STATES: Final = ("due", "lost", "parallel", "received", "late", "again", "lost again")
+_ACTS: Final[dict[str, Callable[[AsyncSession, str], object]]] = {
+    "read": lambda session, task: None,
+    "touch": lambda session, task: None,
+    "write": lambda session, task: session.update({task: "write"}),
+    "login": lambda session, task: session.login("A"),
+    "regenerate": lambda session, task: session.regenerate(),
+    "logout": lambda session, task: session.logout(),
+}
 _PAUSES: Final = (0.0, 1.0, 11.0, 70.0)
 """Seconds until the browser's next requests."""
 _STEPS: Final = (0.1, 3.0, 11.0, 31.0, 70.0, 500.0, EVERY)
@@ -84,8 +93,7 @@ class Site:
             do_not_renew(session)
         await session.load()
         answer.user_id = session.user_id
-        if act == "write":
-            session[task] = act
+        _ACTS[act](session, task)
         visit = visit_of(session)
         if visit is None:
             raise Broken("a session that was loaded has no visit")
@@ -98,7 +106,7 @@ class Site:
             if name == "Set-Cookie":
                 if answer.sent is not None:
                     raise Broken("two cookies in one response")
-                answer.sent = parse(value).value
+                answer.sent = parse(value).value or None
 
     def at_once(self, act: str, session_id: str) -> str | None:
         """Play one request from its begin to its end; return the ID that it was sent."""
@@ -273,6 +281,49 @@ def walk(site: Site, *, steps: int, seed: int) -> int:
     except Broken as broken:
         raise Broken(f"{broken}\nwalk of {steps} steps, seed {seed}, step {number}") from broken
     return len(hashes) - 1
+
+
+def try_thefts(site: Site, act: str) -> int:
+    """Try every order of a thief's request and one of the victim's; return how many there were."""
+    world, count = site.world, 0
+
+    def thief(world: World, task: str) -> Coroutine[Any, Any, None]:
+        site.answers.clear()
+        start = site.begin("late")
+        world.clock.advance(IN_FLIGHT)
+        site.answers.update({"task0": Answer(), "task1": Answer()})
+        stolen.append(start.cookies[0])
+        jar.append(start.jar)
+        return site.request(task, "touch", start.cookies[0])
+
+    def victim(world: World, task: str) -> Coroutine[Any, Any, None]:
+        return site.request(task, act, jar[-1])
+
+    jar, stolen = list[str](), list[str]()
+    for _ in schedules(world, [Operation("thief", thief), Operation(act, victim)]):
+        count += 1
+        try:
+            _check_theft(site, act, (jar[-1], stolen[-1]))
+        except Broken as broken:
+            raise Broken(f"{broken}\n{act}: {world.choices}\n{world.story()}") from broken
+    return count
+
+
+def _check_theft(site: Site, act: str, known: Sequence[str]) -> None:
+    """Nothing opens what was stolen; but what replaced it meanwhile has an ID that nobody stole."""
+    world, (thief, victim) = site.world, (site.answers["task0"], site.answers["task1"])
+    for task in ("task0", "task1"):
+        _raise(world, task)
+    if thief.user_id is not None or thief.sent is not None:
+        raise Broken("a thief was served")
+    live = world.records()
+    if world.handles(known) & live.keys():
+        raise Broken("a session that was stolen lives on")
+    sent = world.handles([victim.sent])
+    if live.keys() != sent and (act != "regenerate" or live):
+        raise Broken("what the victim was sent is not all that is alive")
+    if act != "regenerate" and any(one.user_id for one in live.values()) != (act == "login"):
+        raise Broken("somebody is signed in by what was stolen, or a sign-in ended with it")
 
 
 def rounds() -> Sequence[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedules.rotation import STATES, Site, rounds, site_on, try_rounds, walk
+from tests.schedules.rotation import STATES, Site, rounds, site_on, try_rounds, try_thefts, walk
 
 WALKS = 100
 
@@ -22,6 +22,12 @@ def test_sec_30_no_life_with_rotations_ends_before_its_time() -> None:
     """Requests begin at any time, and their answers arrive, late or never."""
     site = Site()
     assert sum(walk(site, steps=400, seed=seed) for seed in range(WALKS)) > 3 * WALKS
+
+
+@pytest.mark.parametrize("act", ["touch", "write", "login", "regenerate", "logout"])
+def test_sec_30_a_theft_ends_what_was_stolen_and_no_sign_in_since(act: str) -> None:
+    """In all orders of the thief's request and the victim's; nothing brings the session back."""
+    assert try_thefts(Site(), act) > 1
 
 
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
