@@ -223,6 +223,57 @@ async def test_messages_need_not_keep_it_alive(tmp_path: Path) -> None:
     assert (await play(middleware, socket(cookie), [CONNECT, text("x")]))[1] is None
 
 
+async def test_sec_30_a_rotated_id_goes_out_with_the_accept() -> None:
+    """As a new session's does."""
+    clock = ManualClock()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        assert scope["session"]["n"] == 1
+        await send(ACCEPT)
+
+    middleware, cookie = await started(app, clock=clock, rotate_every=900)
+    clock.advance(900)
+    sent, error = await play(middleware, socket(cookie), [CONNECT])
+    assert error is None
+    assert cookie_of(sent) not in (None, cookie)
+    assert await stored(middleware, cookie_of(sent) or "") == {"n": 1}
+
+
+async def test_sec_30_a_connection_goes_on_over_rotations() -> None:
+    """It rotates nothing itself, and sees and saves what is stored under IDs it never had."""
+    clock = ManualClock()
+    cookies, visit = list[str](), scope
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        session = scope["session"]
+        if scope["type"] == "http":
+            session["n"] += 1
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body"})
+            return
+        await receive()
+        assert session["n"] == 1
+        await send(ACCEPT)
+        for _ in range(3):
+            clock.advance(900)
+            await receive()
+            for _ in range(2):
+                sent, _ = await play(middleware, visit(cookies[-1]))
+                cookies.append(cookie_of(sent) or cookies[-1])
+            await session.refresh()
+        assert session["n"] == 7
+        session["mine"] = True
+        await send(CLOSE)
+
+    middleware, cookie = await started(app, clock=clock, rotate_every=900, store=MemoryStore())
+    cookies.append(cookie)
+    _, error = await play(middleware, socket(cookie), [CONNECT, *[text("x")] * 3])
+    assert error is None
+    assert len(set(cookies)) == 4
+    assert await stored(middleware, cookies[-1]) == {"n": 7, "mine": True}
+
+
 async def test_sec_71_refresh_sees_a_sign_out_elsewhere() -> None:
     """An application that must know at once may ask."""
 

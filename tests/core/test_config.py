@@ -179,6 +179,8 @@ def test_old_secrets_are_a_list(given: object) -> None:
         ("evict", "newest"),
         ("on_store_error", "ignore"),
         ("on_store_error", None),
+        *[("rotate_every", bad) for bad in ("15m", 0, 59.9, True, float("nan"), 401 * 86_400)],
+        *[("on_theft", bad) for bad in ("revoke", None, True)],
         ("purge", False),
         ("cookie_name", ""),
         ("cookie_name", None),
