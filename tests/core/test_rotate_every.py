@@ -574,7 +574,7 @@ def test_an_interval_that_is_too_short_is_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:sessions ")
 def test_what_a_store_cannot_do_is_refused() -> None:
-    """To end all sessions of a user takes an index of users, and a secret to rotate is no cookie."""
+    """To end all sessions of a user takes an index, and what is all in its cookie has no secret."""
     config = _harness(on_theft="revoke-user").config
     store, in_client = KeyValueStore(_Dict()), EncryptedCookieStore()
     with pytest.raises(ConfigurationError, match="revoke-user"):
