@@ -108,7 +108,8 @@ class ManagerCore:
         identity = visit.identity
         stored = None if identity is None else await self.runtime.store.get(identity.handle)
         if identity is not None and stored is not None:
-            self.runtime.check(stored.payload, identity)
+            known = visit.held.record.sealing if visit.held else None
+            self.runtime.check(stored.payload, identity, known)
         await self.lifecycle.refresh(visit)
 
     async def _make_sure(self, visit: Visit) -> None:

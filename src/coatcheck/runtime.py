@@ -186,11 +186,11 @@ class Runtime:
             raise Undecipherable("the data is encrypted, and `encrypt` is off")
         return record
 
-    def check(self, payload: bytes, identity: Identity) -> None:
+    def check(self, payload: bytes, identity: Identity, known: Sealing | None = None) -> None:
         """Raise `CorruptRecord` for what is no record of ours, or does not open."""
         content = unpack(payload)
         if isinstance(content, Record):
-            self.opened(content, identity)
+            self.opened(content, identity, known)
 
     def report(self, handle: str, error: CorruptRecord) -> None:
         """Tell that what lies under a handle is no session."""

@@ -209,6 +209,9 @@ async def touch(visit: Visit) -> bool:
             return await _turn(visit, held, record, new)
     if held.record.ended(now) or expires_at is None:
         return False
+    if not runtime.slides:
+        visit.touch_at = inf  # a rotation is due, which cannot reach the client from here
+        return True
     handle = handle_of(visit)
     visit.touch_at = now + runtime.touch_interval(held.record.idle or inf)
     try:

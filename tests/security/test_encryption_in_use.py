@@ -135,6 +135,23 @@ def test_the_service_keeps_its_contract(mode: Mode) -> None:
 
 
 @each_mode
+def test_a_session_of_the_service_is_refreshed_after_its_secret_was_rotated(mode: Mode) -> None:
+    """What a web application has rotated meanwhile is no damage to who holds the session."""
+    harness = Harness(encrypt=mode, rotate_every=60)
+    browser = Browser(harness)
+    browser.visit(put(a=MARK))
+    service = SessionService(store=harness.store, secret=SECRET, encrypt=mode, clock=harness.clock)
+    held = service.get_session(browser.id).session
+    assert held is not None
+    for number in (1, 2):
+        harness.clock.advance(60)
+        browser.visit(put(b=number))
+        browser.visit()
+    assert held.refresh()
+    assert held.get_data().value == {"a": MARK, "b": 2}
+
+
+@each_mode
 def test_a_race_of_two_saves_is_told_where_the_record_does_not_open(mode: Mode) -> None:
     """A save that meets what was tampered with neither merges it nor writes over it."""
     harness = Harness(encrypt=mode)
