@@ -43,25 +43,34 @@ def mind(visit: Visit, record: Record) -> None:
     From here on the visit's identity has the current secret, whichever the client sent. Where
     nothing slides, and so nothing is ever touched, a rotation has a time of its own.
     """
-    secret, rotation = presented(visit), record.rotation
-    if visit.identity is not None and rotation is not None:
-        visit.identity = current_identity(visit.identity, record)
-    if secret is None or not visit.runtime.rotates:
-        return
+    rotation, rotates = record.rotation, visit.runtime.rotates
     still = visit.touch_at == inf and not visit.reissue
+    if rotation is None:
+        if rotates and still:
+            visit.touch_at = record.anchor + visit.runtime.rotate_every
+        return
+    secret = presented(visit)
+    if visit.identity is not None:
+        visit.identity = current_identity(visit.identity, record)
+    if secret is None or not rotates:
+        return
     if compare_digest(secret_hash(secret), record.secret_hash):
-        if rotation is not None and rotation.seen_at is None:
+        if rotation.seen_at is None:
             visit.touch_at = -inf
         elif still:
-            begun = record.anchor if rotation is None else rotation.rotated_at
-            visit.touch_at = begun + visit.runtime.rotate_every
-    elif still and rotation is not None and rotation.seen_at is None:
+            visit.touch_at = rotation.rotated_at + visit.runtime.rotate_every
+    elif still and rotation.seen_at is None:
         visit.touch_at = rotation.rotated_at + SEND_INTERVAL
 
 
 def turned(visit: Visit, record: Record, now: float) -> tuple[Record, Identity | None]:
     """Return the record as it is to be written now, and the identity to be sent then, if any."""
-    turn, secret, rotation = _due(visit, record, now), presented(visit), record.rotation
+    rotation = record.rotation
+    begun = record.anchor if rotation is None else rotation.rotated_at
+    ripe = now >= begun + visit.runtime.rotate_every
+    if not ripe and (rotation is None or rotation.seen_at is not None):
+        return record, None  # nearly every time
+    turn, secret = _due(visit, record, ripe=ripe), presented(visit)
     if turn is None or secret is None:
         return record, None
     if turn is Turn.ROTATE:
@@ -96,14 +105,13 @@ def current_identity(identity: Identity, record: Content) -> Identity | None:
     return None if secret is None else Identity(identity.handle, secret)
 
 
-def _due(visit: Visit, record: Record, now: float) -> Turn | None:
+def _due(visit: Visit, record: Record, *, ripe: bool) -> Turn | None:
     secret, rotation = presented(visit), record.rotation
     if secret is None:
         return None
     digest = secret_hash(secret)
     if compare_digest(digest, record.secret_hash):
-        begun = record.anchor if rotation is None else rotation.rotated_at
-        if now >= begun + visit.runtime.rotate_every and _reaches(visit):
+        if ripe and _reaches(visit):
             return Turn.ROTATE
         return Turn.NOTE if rotation is not None and rotation.seen_at is None else None
     if rotation is None or rotation.seen_at is not None:
