@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seeded source of nonsense, not of secrets
 from types import FrameType
@@ -76,9 +76,11 @@ class Meter:
 
     def report(self) -> dict[str, Any]:
         """Return what happened, as plain values."""
-        found = asdict(self)
-        return {name: found[name] for name in ("done", "failures", "notes")} | {
-            "elapsed": self.elapsed
+        return {
+            "done": self.done,
+            "failures": self.failures,
+            "notes": dict(self.notes),
+            "elapsed": self.elapsed,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seeded source of nonsense, not of secrets
@@ -92,6 +93,15 @@ def test_an_endless_input_is_a_failure(tmp_path: Path) -> None:
 def test_time_ends_a_run_too() -> None:
     """Without a number of cases the seconds count."""
     assert run(target_of(made_of(b"a")), Meter(seconds=0.0)).done == 0
+
+
+def test_a_report_is_plain() -> None:
+    """It goes from process to process as JSON, notes included."""
+    meter = Meter(cases=1)
+    meter.notes["acknowledged writes"] += 7
+    report = json.loads(json.dumps(run(target_of(made_of(b"a")), meter).report()))
+    assert (report["done"], report["failures"]) == (1, [])
+    assert report["notes"] == {"acknowledged writes": 7}
 
 
 def test_a_game_that_loses_is_a_failure() -> None:
