@@ -21,6 +21,7 @@ from coatcheck.request import ASGIHeaders, ASGIRequest
 from coatcheck.response import UNAVAILABLE, finish_headers
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, SessionIDText
+from coatcheck.state import CookieState
 from coatcheck.store.protocol import AsyncStore, Store
 from coatcheck.visit import Visit
 
@@ -63,6 +64,9 @@ class SessionMiddleware:
         self._excludes, self._renews = self.config.excludes, self.config.renews
         self._guard = HandshakeGuard(self.lifecycle.runtime)
         self._loads_ahead = not lazy and not self.lifecycle.runtime.opens_inline
+        # The default State: whoever sends no cookies has no session to load. Others may look
+        # anywhere, also those that are made of it.
+        self._by_cookies = type(self.lifecycle.runtime.state) is CookieState
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,7 +92,7 @@ class SessionMiddleware:
         inner[self._id_key] = SessionIDText(session)
         if self.key == _KEY or "session" not in inner:
             inner["session"] = session
-        if self._loads_ahead:
+        if self._loads_ahead and not (self._by_cookies and _has_no_cookies(inner)):
             await session.prepare()
         await _Exchange(self.lifecycle, session, inner, receive, send).run(self.app)
 
@@ -98,6 +102,11 @@ class SessionMiddleware:
         if scope.get(self.key) is not None or (self._excludes and self._excludes(request.path)):
             return True
         return self._guard.admits(request)
+
+
+def _has_no_cookies(scope: Mapping[str, Any]) -> bool:
+    headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
+    return b"cookie" not in [name.lower() for name, _ in headers]
 
 
 def get_session(scope: Mapping[str, object], key: str = _KEY) -> AsyncSession:
