@@ -90,7 +90,7 @@ async def test_a_page_may_still_begin_a_session(tmp_path: Path) -> None:
     assert sent[1]["body"] == b"4"
 
 
-async def test_a_state_that_looks_elsewhere_is_asked_all_the_same(tmp_path: Path) -> None:
+async def test_a_state_that_looks_elsewhere(tmp_path: Path) -> None:
     """Only the default State itself is known to read cookies and nothing else."""
     tap = Tap(make_store("file", tmp_path, system_clock))
     store: Any = tap.store

@@ -111,6 +111,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}/test_flask.py::test_permanent_true_lasts",),
     ),
     Mutation(
+        "asgi: a State made of the default one is taken for it",
+        _ASGI,
+        "type(self.lifecycle.runtime.state) is CookieState",
+        "isinstance(self.lifecycle.runtime.state, CookieState)",
+        ("tests/adapters/test_asgi_visitors.py::test_a_state_that_looks_elsewhere",),
+    ),
+    Mutation(
+        "asgi: cookies are known by the lower-case name alone",
+        _ASGI,
+        "[name.lower() for name, _ in headers]",
+        "[name for name, _ in headers]",
+        ("tests/adapters/test_asgi_visitors.py::test_a_page_may_still_begin_a_session",),
+    ),
+    Mutation(
         "asgi: the headers leave before the commit",
         _ASGI,
         "await self._lifecycle.commit(visit, failed=self._failed)\n            except",
