@@ -91,6 +91,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}_sec_88_nobody_signs_in_where_nothing_can_be_revoked",),
     ),
     Mutation(
+        "cookie-store: users stay signed in where nothing can be revoked",
+        _STORE,
+        "return slot.user_id is not None",
+        "return False",
+        (f"{_TESTS}_sec_88_no_user_s_session_opens_where_revocations_are_no_longer_kept",),
+    ),
+    Mutation(
         "cookie-store: a copy opens after logout",
         _STORE,
         "        self._end(key, slot)\n        slot.stored = slot.text = None",

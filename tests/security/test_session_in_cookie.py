@@ -116,6 +116,15 @@ def test_sec_88_nobody_signs_in_where_nothing_can_be_revoked(door: str, tmp_path
         manager(only_visitors()).revoke_user("ann")
 
 
+def test_sec_88_no_user_s_session_opens_where_revocations_are_no_longer_kept() -> None:
+    """It may have been ended; a visitor's opens."""
+    notes = cookie_store()
+    user, visitor = manager(notes).create("ann").id, manager(notes).create(data={"a": 1}).id
+    assert opened(manager(notes), user) == "ann {}"
+    assert opened(manager(only_visitors()), user) is None
+    assert opened(manager(only_visitors()), visitor) == "None {'a': 1}"
+
+
 @everywhere(kind="cookie")
 def test_sec_88_a_copy_is_worth_nothing_after_logout(site: Site) -> None:
     """Whichever copy, and the user's other sessions live on."""

@@ -256,7 +256,10 @@ class EncryptedCookieStore:
         return isinstance(self._notes, Purges) and self._notes.claim_purge(interval)
 
     def _ended(self, key: str, slot: Slot) -> bool:
-        return self._revocations is not None and self._revocations.ended(key, slot)
+        if self._revocations is None:
+            # A user's, from when there were revocations: nobody knows whether it was ended.
+            return slot.user_id is not None
+        return self._revocations.ended(key, slot)
 
     def _end(self, key: str, slot: Slot) -> None:
         if self._revocations is not None:
