@@ -55,7 +55,7 @@ ENGINES: dict[str, Callable[[Path], Engine]] = {
     "file": lambda folder: engines.File(str(folder)),
     "memory": lambda folder: engines.Memory(traced=True),
 }
-SAMPLE = {"file": 300, "memory": 2_000, "MariaDB": 40_000}
+SAMPLE = {"file": 300, "memory": 2_000, "MariaDB": 30_000}
 """How many sessions are looked at; 10,000 elsewhere. MariaDB takes its space by the megabyte."""
 
 
