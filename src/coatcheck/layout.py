@@ -33,6 +33,9 @@ _RESIDUE: Final = 0x2144DF1C
 _TOMBSTONE, _PERSISTENT, _USER, _SIGNED_IN, _IDLE, _DEADLINE = 1, 2, 4, 8, 16, 32
 _ROTATION, _SEALED = 64, 128
 
+_HIGHEST, _CODECS, _LONGEST_USER = 0xFFFF_FFFF, 0xFF, 0xFFFF
+"""The limits of the binary layout: what one of them cannot hold is no record in the other."""
+
 # Text: one line of named fields in a fixed order, then the data as it is. The CRC-32 is that of all
 # that follows it. `none` stands for None, and a user's name is quoted as in JSON.
 _TIME: Final = r"(none|[0-9.e+-]{1,24})"
@@ -232,6 +235,8 @@ def _unpack_text(payload: bytes) -> Content:
             sealed, turned, digest, user = found.groups()[8:]
             if int(size) != len(data) or created == "none":
                 raise CorruptRecord("a length or a time does not fit")
+            if int(epoch) > _HIGHEST or int(codec) > _CODECS:
+                raise CorruptRecord("a number does not fit")
             record = Record(
                 bytes.fromhex(digest),
                 _read_user(user),
@@ -283,4 +288,9 @@ def _read_envelope(text: bytes) -> bytes:
 
 
 def _read_user(text: str) -> str | None:
-    return None if text == "none" else cast("str", json.loads(text))
+    if text == "none":
+        return None
+    user = cast("str", json.loads(text))
+    if len(user.encode()) > _LONGEST_USER:
+        raise ValueError("the user is too long")
+    return user

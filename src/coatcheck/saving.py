@@ -129,7 +129,8 @@ def _next_record(visit: Visit, theirs: Record, mine: bytes | None) -> tuple[Reco
     if mine is None:
         return record, None
     if visit.cleared:
-        return record._replace(data=mine, codec=runtime.codec_number, epoch=theirs.epoch + 1), None
+        epoch = (theirs.epoch + 1) & 0xFFFF_FFFF  # it has four bytes in the store
+        return record._replace(data=mine, codec=runtime.codec_number, epoch=epoch), None
     if theirs.data == visit.base:
         return record.with_data(mine, runtime.codec_number), None
     merged = merge(runtime.codec, visit.base, mine, runtime.data_of(theirs), runtime.config.resolve)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from coatcheck.errors import SessionEnded
-from tests.core.harness import Browser, put, sign_in
+from tests.core.harness import Browser, Harness, put, sign_in
 
 
 def test_clear_costs_what_a_write_costs(browser: Browser) -> None:
@@ -30,6 +32,25 @@ def test_clearing_what_is_empty_moves_the_epoch_too(browser: Browser) -> None:
     slow.finish()
     assert browser.saved() == {}
     assert browser.harness.dropped() == [("cleared", ("late",))]
+
+
+@pytest.mark.parametrize("codec", ["binary", "json"])
+def test_a_session_cleared_as_often_as_can_be_counted_is_cleared_again(
+    codec: Literal["binary", "json"],
+) -> None:
+    """The count begins anew; it never raises, though only a forged record has come so far."""
+    harness = Harness(codec=codec)
+    browser = Browser(harness)
+    browser.visit(put(a=1))
+    stored, handle = harness.stored(browser.id), harness.identity(browser.id).handle
+    forged = harness.record(browser.id)._replace(epoch=2**32 - 1)
+    payload = harness.runtime.pack(forged)
+    harness.store.inner.update(
+        handle, payload, version=stored.version, expires_at=stored.expires_at
+    )
+    browser.visit(lambda session: session.clear())
+    assert browser.saved() == {}
+    assert harness.record(browser.id).epoch == 0
 
 
 def test_a_save_from_before_a_clear_is_dropped_and_told(browser: Browser) -> None:

@@ -146,6 +146,11 @@ def test_the_seal_of_these_tests_is_right() -> None:
         (b'user="ann"', b"user=ann"),
         (b'user="ann"', b'user="ann" admin=yes'),
         (b"epoch=7", b"epoch=" + b"7" * 5000),
+        # What the other layout has no room for could be read, and never be saved.
+        (b"epoch=7", b"epoch=4294967296"),
+        (b"codec=1", b"codec=256"),
+        (b'user="ann"', b'user="\\ud800"'),
+        (b'user="ann"', b'user="' + b"n" * 65536 + b'"'),
     ],
 )
 def test_text_that_says_nonsense_is_corrupt(whole: bytes, broken: bytes) -> None:
