@@ -208,6 +208,9 @@ async def touch(visit: Visit) -> bool:
         record, new = turned(visit, held.record, now)
         if record is not held.record:
             return await _turn(visit, held, record, new)
+        if not runtime.slides or record.idle is None:
+            visit.touch_at = inf  # it was the rotation that was due, and this client is sent none
+            return True
     if held.record.ended(now) or expires_at is None:
         return False
     if not runtime.slides:

@@ -531,6 +531,21 @@ def test_a_rotation_that_cannot_be_sent_prolongs_no_session_that_does_not_slide(
     assert harness.stored(browser.id).expires_at == expires_at
 
 
+def test_where_nothing_slides_a_client_that_cannot_be_sent_an_id_slides_nothing() -> None:
+    """A rotation that is due and cannot be is no touch."""
+    harness = _harness(slide=False, state=FirstOf(BearerState(), CookieState("session")))
+    browser = Browser(harness)
+    browser.visit(sign_in("ann"))
+    stored = harness.stored(browser.id)
+    harness.clock.advance(EVERY)
+    harness.store.take()
+    exchange = browser.begin("", headers={"authorization": f"Bearer {browser.id}"})
+    assert exchange.session.user_id == "ann"
+    exchange.finish()
+    assert harness.store.take() == ["get"]
+    assert harness.stored(browser.id) == stored
+
+
 def test_an_id_under_an_old_secret_is_rotated_too() -> None:
     """The new one is under the new secret; the previous one under the old is still accepted."""
     old = _harness(secret=OLD_SECRET)

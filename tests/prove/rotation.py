@@ -98,6 +98,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_CORE}_the_id_that_was_retired_last_is_a_theft",),
     ),
     Mutation(
+        "rotation: one that cannot be slides what shall not slide",
+        "src/coatcheck/saving.py",
+        "        if not runtime.slides or record.idle is None:\n",
+        "        if False:\n",
+        (f"{_CORE}_where_nothing_slides_a_client_that_cannot_be_sent_an_id_slides_nothing",),
+    ),
+    Mutation(
         "rotation: a tombstone forgets the previous secret",
         "src/coatcheck/tombstone.py",
         "now, new.handle, wrapped, rotation)",
