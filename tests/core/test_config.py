@@ -187,6 +187,7 @@ def test_old_secrets_are_a_list(given: object) -> None:
         ("cookie_options", "secure"),
         ("cookie_options", None),
         ("cookie_options", {1: True}),
+        *[("encrypt", bad) for bad in ("true", "yes", "", "SEALED", 1, 0, None, b"sealed")],
         ("codec", "pickle"),
         ("codec", b"json"),
         ("codec", object()),

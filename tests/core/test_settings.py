@@ -246,6 +246,7 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         COATCHECK_CACHE="no-store",
         COATCHECK_CLEAR_SITE_DATA="cache,cookies",
         COATCHECK_CODEC="json",
+        COATCHECK_ENCRYPT="Sealed",
         COATCHECK_MAX_SIZE="1000",
         COATCHECK_SAVE_ON_ERROR="TRUE",
         COATCHECK_ON_STORE_ERROR="anonymous",
@@ -272,6 +273,7 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         cache="no-store",
         clear_site_data=["cache", "cookies"],
         codec="json",
+        encrypt="sealed",
         max_size=1000,
         save_on_error=True,
         on_store_error="anonymous",
@@ -281,6 +283,18 @@ def test_every_option_that_text_can_say_has_a_variable() -> None:
         evict="refuse",
         purge="never",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "encrypt"), [("yes", True), ("OFF", False), ("sealed", "sealed"), ("", False)]
+)
+def test_encryption_is_a_switch_or_a_word(text: str, encrypt: object) -> None:
+    """What is neither is an error: nobody believes to encrypt who does not."""
+    assert from_env(COATCHECK_ENCRYPT=text).encrypt == encrypt
+    mapping = {"SECRET_KEY": SECRET, "SESSION_ENCRYPT": encrypt}
+    assert SessionConfig.from_mapping(mapping).encrypt == encrypt
+    with pytest.raises(ConfigurationError, match="COATCHECK_ENCRYPT"):
+        from_env(COATCHECK_ENCRYPT="seal")
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ if TYPE_CHECKING:
         SessionConfig(secret="...", websocket_origins=["same", "https://app.example.org"])
         SessionConfig(secret="...", rotate_every=timedelta(minutes=15), on_theft="event")
         SessionConfig(secret="...", on_theft="no")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        SessionConfig(secret="...", encrypt="sealed")
+        SessionConfig(secret="...", encrypt="yes")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionConfig(secret="...", evict="any")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         SessionManager(secret="...", store="sqlite:///sessions.db", max_sessions_per_user=3)
         SessionManager(secret="...", store=MemoryStore())
