@@ -263,6 +263,15 @@ def test_what_an_application_s_function_raises_is_an_outage() -> None:
         store.get(key)
 
 
+@pytest.mark.parametrize("since", [float("nan"), float("inf")])
+def test_a_time_after_which_nothing_can_be_voids_all(since: float) -> None:
+    """What is no time opens nothing; infinity is that of a user who is to stay out."""
+    store = quiet(revoked_since=lambda _: since)
+    key = sealed_ids().mint().handle
+    assert store.create(key, record("ann"), expires_at=None, user_id="ann")
+    assert store.get(key) is None
+
+
 def test_it_is_inline_where_nothing_blocks_and_in_threads_elsewhere() -> None:
     """As for any blocking store under ASGI."""
     config = SessionConfig(secret=SECRET)

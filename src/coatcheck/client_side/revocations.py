@@ -56,7 +56,8 @@ class AskedRevocations:
             raise
         except Exception as error:
             raise StoreError(f"revoked_since raised {type(error).__name__}") from error
-        return since is not None and slot.signed_in_at <= since
+        # Nothing is good that is not known to be: NaN, which is after nothing, voids all.
+        return since is not None and not slot.signed_in_at > since
 
     def end(self, handle: str, slot: Slot, now: float, /) -> None:
         """Do nothing: the application moves its own time, and knows of users, not of sessions."""
