@@ -209,13 +209,10 @@ async def touch(visit: Visit) -> bool:
         if record is not held.record:
             return await _turn(visit, held, record, new)
         if not runtime.slides or record.idle is None:
-            visit.touch_at = inf  # it was the rotation that was due, and this client is sent none
+            visit.touch_at = inf  # a rotation is due, which cannot reach the client from here
             return True
     if held.record.ended(now) or expires_at is None:
         return False
-    if not runtime.slides:
-        visit.touch_at = inf  # a rotation is due, which cannot reach the client from here
-        return True
     handle = handle_of(visit)
     visit.touch_at = now + runtime.touch_interval(held.record.idle or inf)
     try:
