@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, Unpack, cast
 
 import flask
 import pytest
 
+from coatcheck.options import Options
 from coatcheck_asgi import SessionMiddleware as ASGIMiddleware
 from coatcheck_flask import Coatcheck
 from coatcheck_wsgi import SessionMiddleware as WSGIMiddleware
@@ -27,13 +28,14 @@ Ask = Callable[[View], Reply]
 class Everywhere:
     """One browser, and one site of which every part is another framework."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
         self.cookie: str | None = None
-        self.wsgi = WSGIMiddleware(wsgi_app, secret=SECRET, store=url)
+        options["secret"] = SECRET
+        self.wsgi = WSGIMiddleware(wsgi_app, store=url, **options)
         self.flask: flask.Flask = flask_app()
-        Coatcheck(self.flask, secret=SECRET, store=url)
+        Coatcheck(self.flask, store=url, **options)
         self.runner = asyncio.Runner()
-        self.asgi = ASGIMiddleware(asgi_app, secret=SECRET, store=url)
+        self.asgi = ASGIMiddleware(asgi_app, store=url, **options)
         self.doors: dict[str, Ask] = {
             "flask": lambda view: self._synchronous(self.flask, view),
             "wsgi": lambda view: self._synchronous(self.wsgi, view),
@@ -136,6 +138,24 @@ def test_one_cookie_one_key_one_record(everywhere: Everywhere, elsewhere: Elsewh
         assert everywhere.ask(door, show).body == "None []"
     assert elsewhere("blocking", "revoke", handle) is False
     assert elsewhere("blocking", "list", "ann") == []
+
+
+@pytest.mark.parametrize("encrypt", [True, "sealed"])
+def test_an_encrypted_session_is_one_everywhere(url: str, encrypt: Literal[True, "sealed"]) -> None:
+    """What one front encrypts the others read, change, and pass on to the next ID."""
+    site = Everywhere(url, encrypt=encrypt)
+    try:
+        site.ask("flask", sign_in("ann"))
+        site.ask("wsgi", put(cart=["apple"]))
+        site.ask("asgi", lambda session: session["cart"].append("pear"))
+        site.ask("wsgi", lambda session: session.regenerate())
+        for door in site.doors:
+            assert site.ask(door, show).body == "ann [('cart', ['apple', 'pear'])]"
+        site.ask("asgi", lambda session: session.login("ann"))
+        site.ask("flask", put(note="hello"))
+        assert site.ask("wsgi", lambda session: session["note"]).body == "hello"
+    finally:
+        site.runner.close()
 
 
 def test_sec_38_all_sessions_of_a_user_end_at_once(

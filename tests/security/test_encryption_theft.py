@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from sqlalchemy import select
 
 from coatcheck import SessionManager, open_store
 from coatcheck.aead import AEAD, BLOCK, Undecipherable
@@ -16,7 +18,9 @@ from coatcheck.keys import KeyRing
 from coatcheck.layout import unpack
 from coatcheck.record import Record, Tombstone
 from coatcheck.sealer import Sealer
-from coatcheck.store import MemoryStore
+from coatcheck.store import MemoryStore, Store
+from coatcheck.store.sql import SQLStore
+from coatcheck.store.sql.tables import PREFIX, tables_of
 from tests.core.harness import OLD_SECRET, SECRET, Browser, Harness, put, sign_in
 from tests.core.test_stolen_store import stolen
 from tests.security.vault import (
@@ -26,6 +30,9 @@ from tests.security.vault import (
     each_mode,
     handle_of,
 )
+from tests.servers.postgresql import fresh_engine, needs_postgresql
+from tests.servers.redis import fresh_url as redis_url
+from tests.servers.redis import needs_redis
 
 
 def test_sec_19_what_cannot_encrypt_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +71,37 @@ def test_two_secrets_of_one_key_id_are_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_no_plain_data_is_in_a_store(mode: Mode, url: str, tmp_path: Path) -> None:
     """Neither keys nor values, of live, merged, replaced or ended sessions, are in any byte."""
     store = open_store(url.format(tmp_path))
+    fill(store, mode)
+    loot = stolen(store, tmp_path).lower()
+    assert b"bob" in loot
+    assert MARK.encode() not in loot
+    assert MARK.encode().hex().encode() not in loot
+
+
+@each_mode
+def test_no_plain_data_is_on_a_server(mode: Mode) -> None:
+    """Nor is any sent to Redis or PostgreSQL."""
+    needs_redis()
+    client: Any = redis.Redis.from_url(url := redis_url())
+    fill(open_store(url), mode)
+    strings = [key for key in client.scan_iter() if client.type(key) == b"string"]
+    loot = b"".join(client.get(key) or b"" for key in strings)
+    client.close()
+    assert len(strings) > 4
+    assert MARK.encode() not in loot.lower()
+    needs_postgresql()
+    engine = fresh_engine()
+    fill(SQLStore(engine), mode)
+    with engine.connect() as connection:
+        payloads = connection.execute(select(tables_of(PREFIX, None).sessions.c.payload)).scalars()
+        loot = b"".join(bytes(payload) for payload in payloads)
+    engine.dispose()
+    assert MARK.encode() not in loot.lower()
+    assert b"bob" in loot
+
+
+def fill(store: Store, mode: Mode) -> None:
+    """Do what leaves records of all kinds, with marked data."""
     manager = SessionManager(secret=SECRET, store=store, encrypt=mode)
     for user in ("ada", None):
         session = manager.create(user, {MARK: [MARK]})
@@ -78,10 +116,6 @@ def test_no_plain_data_is_in_a_store(mode: Mode, url: str, tmp_path: Path) -> No
         other["last" + MARK] = {MARK: None}
         other.save()
         manager.create(user, {MARK: MARK}).destroy()
-    loot = stolen(store, tmp_path).lower()
-    assert b"bob" in loot
-    assert MARK.encode() not in loot
-    assert MARK.encode().hex().encode() not in loot
 
 
 @each_mode
