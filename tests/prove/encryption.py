@@ -64,13 +64,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}_in_use.py::{_ADMIN}",),
     ),
     Mutation(
-        "encryption: a record of the other way is taken",
-        _SEALER,
-        "        if envelope[:1] != self._way:\n",
-        "        if not envelope:\n",
-        (f"{_TESTS}.py::test_sec_17_every_changed_byte_makes_it_no_session",),
-    ),
-    Mutation(
         "encryption: a wrapped key is not the client's",
         _SEALER,
         "pad.update(place + secret)",

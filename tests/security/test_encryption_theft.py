@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -82,7 +82,8 @@ def test_no_plain_data_is_in_a_store(mode: Mode, url: str, tmp_path: Path) -> No
 def test_no_plain_data_is_on_a_server(mode: Mode) -> None:
     """Nor is any sent to Redis or PostgreSQL."""
     needs_redis()
-    client: Any = redis.Redis.from_url(url := redis_url())
+    url, connect = redis_url(), cast("Any", redis.Redis).from_url
+    client = connect(url)
     fill(open_store(url), mode)
     strings = [key for key in client.scan_iter() if client.type(key) == b"string"]
     loot = b"".join(client.get(key) or b"" for key in strings)
