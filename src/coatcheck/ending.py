@@ -45,13 +45,14 @@ async def end_record(
 async def end_stolen(runtime: Runtime, handle: str, user_id: str | None) -> None:
     """End a session whose ID was stolen, or by `on_theft` all of its user's.
 
-    A sign-in that has replaced it meanwhile stays: that ID nobody has stolen.
+    A sign-in that has replaced it meanwhile stays: that ID nobody has stolen. It ends last: where
+    the store fails before that, it raises the alarm again, and the rest is ended then.
     """
-    handles = [handle]
+    others: Sequence[str] = ()
     index = runtime.index
     if runtime.config.on_theft == "revoke-user" and index is not None and user_id is not None:
-        handles += [other for other in await index.revoke(user_id) if other != handle]
-    for each in handles:
+        others = [other for other in await index.revoke(user_id) if other != handle]
+    for each in (*others, handle):
         if await end_record(runtime, each, user_id, evicted=True) is not None:
             runtime.emit(SessionRevoked(each, user_id, "stolen"))
 

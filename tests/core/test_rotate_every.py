@@ -333,6 +333,22 @@ def test_all_sessions_of_the_user_end_where_that_is_the_policy() -> None:
     assert len(harness.told(SessionRevoked)) == 2
 
 
+def test_a_store_that_fails_while_sessions_of_a_theft_end_lets_none_of_them_live() -> None:
+    """The alarm is raised again by the next one who comes with the stolen ID."""
+    harness = _harness(on_theft="revoke-user")
+    browser, phone, tablet = (Browser(harness) for _ in range(3))
+    for each in (browser, phone, tablet):
+        each.visit(sign_in("ann"))
+    stolen = _rotate(browser)
+    browser.visit()
+    harness.clock.advance(IN_FLIGHT)
+    harness.store.after("delete", raising(StoreError("out of reach")))
+    with pytest.raises(StoreError):
+        _with(harness, stolen).visit()
+    _with(harness, stolen).visit()
+    assert [each.user() for each in (browser, phone, tablet)] == [None, None, None]
+
+
 def test_an_older_id_is_nobodys_and_harms_nobody(harness: Harness, browser: Browser) -> None:
     """Two rotations back nothing opens, and no alarm is raised: generation -2 never works."""
     oldest = _rotate(browser)
