@@ -232,7 +232,21 @@ class ReferenceStore:
             keys = self.garbage()[:limit]
             for key in keys:
                 self.delete(key)
+            self.sweep()
             return len(keys)
+
+    def sweep(self) -> None:
+        """Remove old entries of sessions that were never created."""
+        before = self.clock() - GARBAGE_AFTER
+        for user in self.all_users():
+            for key, entry in list(user.entries.items()):
+                if entry.admitted_at <= before and self.place(key) not in self.backend.records:
+                    del user.entries[key]
+
+    def all_users(self) -> list[User]:
+        """Return what the index knows of all users."""
+        places = self.backend.users.items()
+        return [user for (namespace, _user), user in places if namespace == self.namespace]
 
     def claim_purge(self, interval: float, /) -> bool:
         with self.lock:

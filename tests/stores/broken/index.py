@@ -48,6 +48,10 @@ class IndexInMemory(ReferenceStore):
         users: dict[str, User] = self.__dict__.setdefault("users", {})
         return users.setdefault(user_id, User())
 
+    def all_users(self) -> list[User]:
+        users: dict[str, User] = self.__dict__.get("users", {})
+        return list(users.values())
+
 
 @caught_by("test_54_the_oldest_are_evicted")
 class EvictsTheNewest(ReferenceStore):

@@ -237,6 +237,7 @@ class PurgesTheRescued(LockedStore):
         await anyio.lowlevel.checkpoint()
         for key in keys:
             self.reference.delete(key)
+        self.reference.sweep()
         return len(keys)
 
 

@@ -223,6 +223,9 @@ class OneIndex(ReferenceStore):
     def user(self, user_id: str) -> User:
         return self.backend.users.setdefault(("", user_id), User())
 
+    def all_users(self) -> list[User]:
+        return list(self.backend.users.values())
+
 
 @caught_only_by("test_09_what_is_stored_stays")
 class VanishingStore(ReferenceStore):

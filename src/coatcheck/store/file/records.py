@@ -118,6 +118,13 @@ class Records:
         header = self._peek(name)
         return header is not None and self._is_live(header)
 
+    def is_there(self, key: str) -> bool:
+        """Say whether there is a file of that name, a live record or not."""
+        try:
+            return self.folder.read(key, whole=False) is not None
+        except CorruptRecord:
+            return True
+
     def is_damaged(self, name: str) -> bool:
         """Say whether a file has the name of a record and is none."""
         if not _IS_KEY.fullmatch(name) or self._peek(name) is not None:

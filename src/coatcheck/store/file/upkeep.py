@@ -38,6 +38,7 @@ class Upkeep:
                 if removed >= limit:
                     return removed
                 removed += self._collect(name)
+        self._users.sweep(self._records.is_there)
         return removed
 
     def _collect(self, name: str) -> bool:

@@ -11,20 +11,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from coatcheck.clock import Clock
 from coatcheck.errors import CorruptRecord, StoreError
 from coatcheck.store.file.folder import Folder
 from coatcheck.store.protocol import (
     ADMISSION_GRACE,
+    GARBAGE_AFTER,
     Admission,
     Admitted,
     IndexEntry,
     Refused,
 )
+
+_IS_NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -130,6 +135,28 @@ class Users:
             user = self._load(name)
             if user.drop(key):
                 self._save(name, user)
+
+    def sweep(self, is_there: Callable[[str], bool]) -> None:
+        """Remove old entries without a record, left by whoever died between the two."""
+        for shard in self.folder.shards():
+            for name in filter(_IS_NAME.fullmatch, self.folder.names(shard)):
+                # Most files have none, which shows without the lock.
+                if self._abandoned(name, is_there):
+                    with self.folder.locked(shard):
+                        abandoned = self._abandoned(name, is_there)
+                        if abandoned:
+                            user = self._load(name)
+                            user.entries = [e for e in user.entries if e.key not in abandoned]
+                            self._save(name, user)
+
+    def _abandoned(self, name: str, is_there: Callable[[str], bool]) -> list[str]:
+        before = self._clock() - GARBAGE_AFTER
+        try:
+            entries = self._load(name).entries
+        except StoreError:
+            # Damaged: that is told to whoever signs in, and is no reason to leave others unswept.
+            return []
+        return [one.key for one in entries if one.admitted_at <= before and not is_there(one.key)]
 
     def _counted(self, user: User, replaces: str | None) -> list[Entry]:
         return [entry for entry in user.entries if not entry.evicted and entry.key != replaces]

@@ -103,6 +103,25 @@ class PurgeCases(Cases):
         refused = await users.admit("ann", handle(2), limit=2, evict=False)
         equal(type(refused).__name__, "Admitted", "what is purged does not count")
 
+    async def test_16_purge_takes_abandoned_entries(
+        self, store: AsyncStore, clock: ManualClock, driver: Driver
+    ) -> None:
+        """`purge` removes entries of sessions that were never created, but not at once."""
+        purges, users = self.purges(driver, store), self.index(driver, store)
+        for number in range(2):
+            await users.admit("ann", handle(number), limit=None, evict=False)
+        await store.create(handle(0), b"payload", expires_at=None, user_id="ann")
+        await users.admit("bob", handle(2), limit=None, evict=False)
+        await purges.purge()
+        keys = [entry.key for entry in await users.entries("ann")]
+        equal(keys, [handle(0), handle(1)], "purge leaves what may be about to be created")
+        clock.advance(HOUR)
+        await users.admit("ann", handle(3), limit=None, evict=False)
+        await purges.purge()
+        keys = [entry.key for entry in await users.entries("ann")]
+        equal(keys, [handle(0), handle(3)], "purge removes old entries without a record")
+        equal(list(await users.entries("bob")), [], "purge removes a user's last entry too")
+
     async def test_16_a_rescue_inside_a_purge(
         self, store: AsyncStore, clock: ManualClock, driver: Driver
     ) -> None:
