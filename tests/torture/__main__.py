@@ -49,6 +49,7 @@ def main() -> int:
                 slots=given.sessions,
                 seed=given.seed,
                 defect=given.defect,
+                keep=True,
             )
             report = torture(plan)
             sys.stdout.write(f"{report}\n\n")

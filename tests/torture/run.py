@@ -8,6 +8,7 @@ import random  # noqa: TID251 - it is to be repeatable
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -49,6 +50,8 @@ class Plan:
     users: int = 40
     seed: str = "1"
     defect: str = ""
+    keep: bool = False
+    """Whether the journals stay where something was found."""
 
 
 @dataclass
@@ -62,6 +65,8 @@ class Report:
     away: list[float] = field(default_factory=list[float])
     """For each time that the server was killed, the seconds until it answered again."""
     exits: list[int] = field(default_factory=list[int])
+    journals: Path | None = None
+    """Where the journals were kept, if something was found."""
 
     def __str__(self) -> str:
         kinds = Counter(one.kind for one in self.history.operations)
@@ -75,6 +80,7 @@ class Report:
             "results: " + ", ".join(f"{name} {number:,}" for name, number in results.most_common()),
             "events: " + ", ".join(f"{name} {number:,}" for name, number in sorted(stats.items())),
             str(self.verdict),
+            *([f"the journals are in {self.journals}"] if self.journals else []),
         ]
         return "\n".join(lines)
 
@@ -87,9 +93,14 @@ def torture(plan: Plan) -> Report:
             ENGINES[plan.engine](folder) if plan.engine in ENGINES else GivenEngine(plan.engine)
         )
         try:
-            return _Run(plan, engine, folder).carry_out()
+            report = _Run(plan, engine, folder).carry_out()
         finally:
             engine.remove()
+        if plan.keep and not report.verdict.clean:
+            report.journals = Path(tempfile.mkdtemp(prefix="coatcheck-journals-"))
+            for path in folder.glob("*.journal"):
+                shutil.copy(path, report.journals)
+        return report
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -202,7 +213,7 @@ class _Run:
         Whoever was killed may have left an entry without a record, which goes after two minutes.
         """
         verdict = self.report.verdict
-        users = [f"u{number}" for number in range(self.plan.users)]
+        users = sorted({one.user for one in self.report.history.operations if one.user is not None})
         self.clock.ahead += 2 * GARBAGE_AFTER
         manager.purge_expired()
         for user in users:

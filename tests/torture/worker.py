@@ -91,6 +91,7 @@ class Task:
         self.written = 0
         self.born = 0
         self.ghosts: list[str] = []
+        self._me = f"s{name}"
         self._kinds, self._shares = list(SHARES), list(SHARES.values())
 
     async def run(self) -> None:
@@ -110,6 +111,8 @@ class Task:
                 await self.on_slot(kind, self._slot())
 
     def _user(self) -> str:
+        if self.random.random() < 0.2:
+            return self._me
         return f"u{self.random.randrange(self.settings.users)}"
 
     def _slot(self) -> int:
@@ -185,13 +188,17 @@ class Task:
             return {}
         if kind == "login" and session.user_id is None:
             kind = "sign-in"
+        elif kind == "sign-in" and session.user_id == self._me:
+            kind = "login"
         what: dict[str, Any] = {"kind": kind, "born": born}
         if kind in ("write", "clear") or (kind == "regenerate" and self.random.random() < 0.3):
             self.written += 1
             what["wrote"] = (f"w {self.name}", self.written)
         if kind in ("clear", "sign-in"):
             what["bears"] = self._bear()
-            what["user"] = session.user_id if kind == "clear" else self._user()
+            # Two who sign the same user in at once join each other's session, with its data. That
+            # is `login`; here each is to begin a life of its own.
+            what["user"] = session.user_id if kind == "clear" else self._me
         return what
 
     def _remember(self, session_id: str) -> None:
