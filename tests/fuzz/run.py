@@ -20,7 +20,8 @@ from tests.fuzz.target import Fuzz, Target
 REGRESSIONS = Path(__file__).with_name("regressions")
 """Inputs that once broke something, in a folder for each target; the quick form replays them."""
 HANG = 20.0
-"""Seconds for which one batch of inputs may take; a batch is made to take a twentieth of one."""
+"""Seconds of processor time that one batch of inputs may take; it is made to take a twentieth of
+one. A machine that is busy, or stops this process for a while, does not make an input endless."""
 ENOUGH = 3
 """After so many failures a target is broken, and more of them say nothing new."""
 _BATCH_SECONDS = 0.05
@@ -128,18 +129,17 @@ def replay(target: Target, folder: Path = REGRESSIONS) -> Iterator[tuple[str, by
 
 @contextmanager
 def alarmed() -> Generator[Callable[[float], object]]:
-    """Give a function that sets an alarm in so many seconds, which raises `Hang`; 0: none."""
+    """Give a function that sets an alarm in so many seconds of work, which raises `Hang`; 0: none."""
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise Hang("this takes far too long")
 
     def set_alarm(seconds: float) -> None:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    under_way, _ = signal.getitimer(signal.ITIMER_REAL)
+    before = signal.signal(signal.SIGPROF, ring)
     try:
         yield set_alarm
     finally:
-        signal.setitimer(signal.ITIMER_REAL, under_way)  # that of pytest's plugin
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
