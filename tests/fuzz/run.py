@@ -129,7 +129,7 @@ def replay(target: Target, folder: Path = REGRESSIONS) -> Iterator[tuple[str, by
 
 @contextmanager
 def alarmed() -> Generator[Callable[[float], object]]:
-    """Give a function that sets an alarm in so many seconds of work, which raises `Hang`; 0: none."""
+    """Give a function that sets an alarm, which raises `Hang` after seconds of work; 0: none."""
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise Hang("this takes far too long")
