@@ -296,6 +296,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_OF_FILE}::test_55_revoke_moves_the_epoch",),
     ),
     Mutation(
+        "purge: what was never created stays in the files of users",
+        f"{_STORE}/file/upkeep.py",
+        "self._users.sweep(self._records.is_there)",
+        "pass",
+        (f"{_OF_FILE}::test_16_purge_takes_abandoned_entries",),
+    ),
+    Mutation(
         "index: a revocation in SQLite does not move the epoch",
         _STEPS,
         "cursor.execute(_ADVANCE, (counter, namespace, user_id))",
