@@ -296,7 +296,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_OF_FILE}::test_55_revoke_moves_the_epoch",),
     ),
     Mutation(
-        "purge: what was never created stays in the files of users",
+        "index: what was never created stays in the files of users",
         f"{_STORE}/file/upkeep.py",
         "self._users.sweep(self._records.is_there)",
         "pass",
