@@ -221,3 +221,27 @@ def test_a_wrapped_key_follows_a_new_secret() -> None:
     assert sealer.open(stored, first, before).data == b"data"
     with pytest.raises(Undecipherable):
         sealer.open(stored, first)
+
+
+@each_mode
+def test_data_outlives_rotated_ids(mode: Mode) -> None:
+    """It opens under each new ID, after a lost response, and to who opened it two IDs before."""
+    harness = Harness(encrypt=mode, rotate_every=900)
+    browser = Browser(harness)
+    browser.visit(sign_in("ann", a=1))
+    long = browser.begin()
+    assert long.session["a"] == 1
+    seen = {browser.id}
+    for _ in range(2):
+        harness.clock.advance(1000)
+        browser.visit()
+        browser.visit()
+        seen.add(browser.id)
+        assert browser.read() == {"a": 1}
+    assert len(seen) == 3
+    long.session["late"] = 1
+    long.close()
+    harness.clock.advance(1000)
+    browser.visit(deliver=False)
+    assert browser.read() == {"a": 1, "late": 1}
+    assert (harness.dropped(), harness.told(DecryptFailed)) == ([], [])
