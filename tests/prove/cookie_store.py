@@ -140,6 +140,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}_a_session_whose_lifetime_was_shortened_is_revoked_in_all_its_copies",),
     ),
     Mutation(
+        "cookie-store: a time that is none voids nothing",
+        _NOTES,
+        "return since is not None and not slot.signed_in_at > since",
+        "return since is not None and slot.signed_in_at <= since",
+        ("tests/core/test_client_side.py::test_a_time_after_which_nothing_can_be_voids_all",),
+    ),
+    Mutation(
         "cookie-store: revocations are never forgotten",
         _NOTES,
         "for handle, until in note.ended.items() if until > now}",

@@ -98,6 +98,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_CORE}_the_id_that_was_retired_last_is_a_theft",),
     ),
     Mutation(
+        "rotation: an outage lets other sessions of a stolen one live",
+        "src/coatcheck/ending.py",
+        "for each in (*others, handle):",
+        "for each in (handle, *others):",
+        (f"{_CORE}_a_store_that_fails_while_sessions_of_a_theft_end_lets_none_of_them_live",),
+    ),
+    Mutation(
         "rotation: one that cannot be slides what shall not slide",
         "src/coatcheck/saving.py",
         "        if not runtime.slides or record.idle is None:\n",
