@@ -290,6 +290,9 @@ class AsyncSession(BaseSession):
             if visit.verified:
                 try:
                     await open_visit(visit)
+                    if visit.endings:
+                        # A theft was told, and is to end what it ends, looked at or not.
+                        await self._lifecycle.end_now(visit)
                 except StoreError as error:
                     self._failure = error
                     return

@@ -13,19 +13,20 @@ import pytest
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import Blocking
 from coatcheck.errors import SessionEnded, SessionNotLoaded, StoreError
-from coatcheck.events import Event
+from coatcheck.events import Event, SecretReused
 from coatcheck.face import visit_of
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.record import Record
 from coatcheck.request import PlainRequest, Request
+from coatcheck.rotation import IN_FLIGHT
 from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import Stored, UpdateOutcome
 from coatcheck.testing.clock import ManualClock
 from coatcheck.visit import Visit
-from tests.core.harness import SECRET, SpyStore, raising
+from tests.core.harness import SECRET, Browser, Harness, SpyStore, raising, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -172,6 +173,26 @@ async def test_loading_ahead_is_no_look(server: Server) -> None:
     assert session["k"] == 1
     assert session.accessed
     assert server.store.take() == []
+
+
+async def test_a_theft_that_is_told_while_loading_ahead_ends_the_session() -> None:
+    """Though the page that the stolen ID came for never looks at it."""
+    harness = Harness(rotate_every=60)
+    browser = Browser(harness)
+    browser.visit(sign_in("ann"))
+    stolen = browser.id or ""
+    harness.clock.advance(60)
+    browser.visit()
+    browser.visit()
+    harness.clock.advance(IN_FLIGHT)
+    store: Any = Suspending(harness.store)
+    lifecycle = Lifecycle(Runtime.awaiting(harness.config, store))
+    request = PlainRequest({"cookie": f"session={stolen}"})
+    session = AsyncSession(lifecycle, None, lambda _: request)
+    await session.prepare()
+    assert visit_of(session) is None
+    assert [event.user_id for event in harness.told(SecretReused)] == ["ann"]
+    assert browser.user() is None
 
 
 async def test_an_outage_is_told_at_the_first_use(server: Server) -> None:
