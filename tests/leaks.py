@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
+import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -120,7 +121,10 @@ def watch(leaks: Leaks) -> None:
 
     def noted_sign(self: IDSigner, identity: Identity, /) -> str:
         text = sign(self, identity)
-        leaks.issue(text, identity[1])
+        # What a test signs itself is a forgery, out of what it has stolen perhaps.
+        caller: str = sys._getframe(1).f_globals["__name__"]  # pyright: ignore[reportPrivateUsage]
+        if caller.startswith("coatcheck"):
+            leaks.issue(text, identity[1])
         return text
 
     def noted_call(self: Emitter, event: Event) -> None:

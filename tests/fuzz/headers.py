@@ -61,10 +61,12 @@ def near_misses() -> tuple[str, ...]:
     )
     texts = [one.sign(one.mint()) for one in strangers for _ in range(20)]
     for _ in range(40):
-        good = ours.sign(ours.mint())
-        place = dice.randrange(ID_LENGTH)
-        new = dice.choice(_ALPHABET.replace(good[place], ""))
-        texts.append(good[:place] + new + good[place + 1 :])
+        # Three characters, lest one more edit made an ID that was issued.
+        text = ours.sign(ours.mint())
+        for place in dice.sample(range(ID_LENGTH), 3):
+            new = dice.choice(_ALPHABET.replace(text[place], ""))
+            text = text[:place] + new + text[place + 1 :]
+        texts.append(text)
     return tuple(texts)
 
 
