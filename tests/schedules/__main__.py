@@ -28,7 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--walks", type=int, default=1000, help="lives with rotated IDs; 0: none")
     parser.add_argument("--replay", metavar="TEXT", help="one schedule, as a failure prints it")
     options = parser.parse_args(arguments)
-    logging.getLogger("coatcheck").setLevel(logging.CRITICAL + 1)
+    logger = logging.getLogger("coatcheck")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        return _try(options)
+    finally:
+        logger.setLevel(before)
+
+
+def _try(options: argparse.Namespace) -> int:
     if options.store in ("redis", "postgresql", "mariadb"):
         options.store = import_module(f"tests.servers.{options.store}").fresh_url()
     with worlds(options.store) as make:
