@@ -53,7 +53,7 @@ START = 1_800_000_000.0
 
 
 @types.coroutine
-def _switch() -> Generator[None, None, None]:
+def switch() -> Generator[None, None, None]:
     """Let the scheduler decide who goes on."""
     yield
 
@@ -118,7 +118,7 @@ class SteppedStore:
         """Let the others come first, take effect, and fail if this is the call that shall."""
         if self.crashed and self.task == "task0":
             raise Crash
-        await _switch()
+        await switch()
         self.made += self.task == "task0"
         kind = None
         if self.task == "task0" and self.fault is not None and self.fault.call == self.made:
@@ -133,7 +133,7 @@ class SteppedStore:
             self.crashed = True
             raise Crash
         if self.late_answers:
-            await _switch()
+            await switch()
         return result
 
     async def get(self, key: str, /) -> Stored | None:
@@ -405,7 +405,7 @@ class World:
     ) -> None:
         """Play one request of the client that has the session."""
         if self.late_starts:
-            await _switch()
+            await switch()
         outcome = self.outcomes[task]
         cookie = "session=" + self.runtime.signer.sign(self.seeds[client])
         plain = PlainRequest({"cookie": cookie}, scheme="https")
