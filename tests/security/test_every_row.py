@@ -11,8 +11,7 @@ from tests.security.rows import ROWS
 LATER: Final[dict[int, str]] = {}
 """The rows that wait for what is not built yet: none of them has a test."""
 
-PARTLY: Final = {
-}
+PARTLY: Final = {}
 """Rows of which only a part is built; that part has its tests."""
 
 _TESTS: Final = Path(__file__).resolve().parents[1]
