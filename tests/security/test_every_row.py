@@ -1,4 +1,4 @@
-"""Every security requirement of `rows` has a test that carries its number, or waits."""
+"""Every security requirement of `rows` has a test that carries its number."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from tests.security.rows import ROWS
-
-LATER: Final[dict[int, str]] = {}
-"""The rows that wait for what is not built yet: none of them has a test."""
-
-PARTLY: Final = {}
-"""Rows of which only a part is built; that part has its tests."""
 
 _TESTS: Final = Path(__file__).resolve().parents[1]
 _TEST: Final = re.compile(
@@ -38,15 +32,9 @@ def named(rows: set[int]) -> list[str]:
 
 
 def test_every_row_has_a_test() -> None:
-    """No number is without one, but those of the rows that wait."""
-    assert named(set(ROWS) - rows_tested() - LATER.keys()) == []
-
-
-def test_what_waits_has_no_test_and_no_number_is_made_up() -> None:
-    """Where a row gets its test it leaves the list; and no test has a number that is no row's."""
-    assert named(rows_tested() & LATER.keys()) == []
+    """And no test has a number that is no row's."""
+    assert named(set(ROWS) - rows_tested()) == []
     assert named(rows_tested() - set(ROWS)) == []
-    assert named(PARTLY.keys() - rows_tested()) == []
 
 
 def test_a_name_is_read_as_it_is_meant() -> None:
