@@ -13,10 +13,10 @@ Theory of operation. A request meets a session in one of these phases (`visit.Ph
     any    ──destroy─> ENDED    `logout` is the same, and goes on as NEW
 
 `open` and `commit` are the only ways in and out. All rules about them are here and in the modules
-for what they do: `opening` (a session is found), `saving` (a record changes), `beginning` (a
-record begins), `succession` (it makes way for the next), `ending` (it goes). They are coroutines;
-`drivers` says who drives them. The adapters call these methods and translate headers and statuses;
-they decide nothing.
+for what they do: `opening` (a session is found), `saving` (a record changes), `rotating` (its
+secret does), `beginning` (a record begins), `succession` (it makes way for the next), `ending` (it
+goes). They are coroutines; `drivers` says who drives them. The adapters call these methods and
+translate headers and statuses; they decide nothing.
 
 A commit happens before the headers leave, so that an error can still be shown and a new ID sent. A
 second one, at the end of the body or connection, saves what changed since. What can no longer

@@ -24,11 +24,11 @@ from coatcheck.events import (
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.layout import unpack
 from coatcheck.record import Content, Record, Tombstone
+from coatcheck.rotating import current_identity, mind
 from coatcheck.rotation import Standing
 from coatcheck.runtime import Runtime
 from coatcheck.state.candidates import MOST_CANDIDATES
 from coatcheck.store.protocol import Stored
-from coatcheck.turning import current_identity, mind
 from coatcheck.visit import Claim, Ending, Held, Phase, Visit, make_held
 
 MOST_ASKED: Final = 2

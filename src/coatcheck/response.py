@@ -13,8 +13,8 @@ from coatcheck.events import ResponseMadePrivate
 from coatcheck.ids import Identity
 from coatcheck.record import Record
 from coatcheck.request import Request, ResponseHeaders
+from coatcheck.rotating import current_identity
 from coatcheck.saving import cookie_life
-from coatcheck.turning import current_identity
 from coatcheck.visit import Phase, Visit
 
 UNAVAILABLE: Final = "The session store is out of reach. Please try again.\n"

@@ -16,9 +16,9 @@ from coatcheck.events import KeyOverwritten, SessionMerged
 from coatcheck.ids import Identity
 from coatcheck.layout import unpack
 from coatcheck.record import Content, Merged, Record, Tombstone, merge
+from coatcheck.rotating import turned
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
-from coatcheck.turning import turned
 from coatcheck.visit import Held, Visit, make_held
 
 RENEW_COOKIE: Final = MAX_AGE_LIMIT / 2

@@ -14,9 +14,9 @@ from coatcheck.errors import CorruptRecord
 from coatcheck.ids import Identity
 from coatcheck.layout import unpack
 from coatcheck.record import Content, Record, Tombstone
+from coatcheck.rotating import current_identity
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import Stored
-from coatcheck.turning import current_identity
 from coatcheck.visit import Held
 
 MAX_CHAIN: Final = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.prove.mutation import Mutation
 
-_ROTATION, _TURNING = "src/coatcheck/rotation.py", "src/coatcheck/turning.py"
+_ROTATION, _ROTATING = "src/coatcheck/rotation.py", "src/coatcheck/rotating.py"
 _OPENING = "src/coatcheck/opening.py"
 _CORE = "tests/core/test_rotate_every.py::test"
 _TRIED = "tests/schedules/test_rotation.py::test_sec_30"
@@ -19,7 +19,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "rotation: a lost response is made up for by one more secret",
-        _TURNING,
+        _ROTATING,
         "        return Turn.SEND\n",
         "        return Turn.ROTATE\n",
         (
@@ -29,7 +29,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "rotation: the new secret is not sent again",
-        _TURNING,
+        _ROTATING,
         "        return Turn.SEND\n",
         "        return None\n",
         (f"{_CORE}_a_lost_response_signs_nobody_out",),
@@ -71,7 +71,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "rotation: after the headers have left",
-        _TURNING,
+        _ROTATING,
         "if request is None or visit.response_started or not state.sends:",
         "if request is None or not state.sends:",
         (f"{_CORE}_nothing_rotates_once_the_headers_have_left",),
