@@ -21,7 +21,9 @@ from tests.servers import mariadb, postgresql
 from tests.servers import redis as servers
 
 AnyStore = Store | AsyncStore
-WRITES = frozenset({"create", "update", "touch", "delete", "admit", "confirm", "revoke", "forget"})
+WRITES = frozenset(
+    {"create", "update", "touch", "delete", "admit", "confirm", "enrol", "revoke", "forget"}
+)
 _METHODS = (*sorted(WRITES), "get", "entries", "purge", "claim_purge", "scan")
 
 

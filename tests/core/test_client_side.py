@@ -266,7 +266,11 @@ def test_what_an_application_s_function_raises_is_an_outage() -> None:
 @pytest.mark.parametrize("since", [float("nan"), float("inf")])
 def test_a_time_after_which_nothing_can_be_voids_all(since: float) -> None:
     """What is no time opens nothing; infinity is that of a user who is to stay out."""
-    store = quiet(revoked_since=lambda _: since)
+
+    def revoked_since(user_id: str) -> float:
+        return since
+
+    store = quiet(revoked_since=revoked_since)
     key = sealed_ids().mint().handle
     assert store.create(key, record("ann"), expires_at=None, user_id="ann")
     assert store.get(key) is None
