@@ -88,7 +88,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sql: a server that does not answer is waited for",
         f"{_SQL}/patience.py",
         "give_up = time.monotonic() + seconds",
-        "give_up = time.monotonic() + 5 * seconds",
+        "give_up = time.monotonic() + 20 * seconds",
         (f"{_FAULTS}::test_a_server_that_is_paused[postgresql]",),
     ),
     Mutation(
