@@ -19,7 +19,7 @@ EXPECTED: Final = (
     r"FileNotFoundError: .*",
     r"ExceptionGroup: .*\(1 sub-exception\)",
     r"ResourceWarning: Enable tracemalloc .*",
-    # gunicorn's master leaves the heartbeat file of a worker open that it had to kill at its own end.
+    # gunicorn leaves the heartbeat file of a worker open that it had to kill at its own end.
     r"sys:1: ResourceWarning: unclosed file <_io\.FileIO name=\d+ mode='rb\+' closefd=True>",
 )
 """What the tests provoke: the last lines of tracebacks, and a warning that is a server's own."""
