@@ -18,6 +18,7 @@ from typing import Any, Final
 from hypothesis.stateful import get_state_machine_test
 
 from coatcheck.errors import StoreError
+from coatcheck.events import TouchFailed
 from coatcheck.manager import SessionManager
 from coatcheck.session import Session
 from coatcheck.store import MemoryStore
@@ -105,7 +106,11 @@ class World:
     # What a request does
 
     def request(self, client: Client, act: Callable[[Session], object]) -> bool:
-        """Make one request; return whether the store did not fail."""
+        """Make one request; return whether it did not fail for the store's failing.
+
+        A deadline that could not be moved fails nothing: see `looked`.
+        """
+        self.harness.events.clear()
         before = client.browser.id
         try:
             client.browser.visit(act)
@@ -128,31 +133,32 @@ class World:
         model = client.model
         if model is None or model.certainly_over(self.now):
             client.model = None
-        elif not model.certainly_live(self.now):
-            self.look(client)
+        elif not model.certainly_live(self.now) and not self.look(client):
+            self.look(client)  # a store that was told to fail does so once
         return client.model
 
-    def look(self, client: Client) -> None:
-        """Read everything: it is what the model says."""
+    def look(self, client: Client) -> bool:
+        """Read everything: it is what the model says; return whether the store did not fail."""
         seen: list[tuple[dict[str, Any], str | None]] = []
         fine = self.request(client, lambda session: seen.append((dict(session), session.user_id)))
         model = client.model
         if not fine:
             if model is not None:
                 model.most = self.now
-            return
-        if model is None or model.certainly_over(self.now):
+        elif model is None or model.certainly_over(self.now):
             client.model = None
             assert seen == [({}, None)]
         elif seen == [({}, None)] and not model.certainly_live(self.now):
             client.model = None
         else:
             assert seen == [(model.data, model.user)]
-            model.least = model.most = self.now
+            self.looked(model, fine)
+        return fine
 
     def looked(self, model: Model, fine: bool) -> None:
+        """Note that the session was renewed, or may have been."""
         model.most = self.now
-        if fine:
+        if fine and not any(isinstance(event, TouchFailed) for event in self.harness.events):
             model.least = self.now
 
     def put(self, client: Client) -> None:
@@ -268,7 +274,7 @@ class World:
             assert thief.read() == {"stolen": True}
 
 
-STEP_TABLE: Final[tuple[Callable[[World, Client], None], ...]] = (
+STEP_TABLE: Final[tuple[Callable[[World, Client], object], ...]] = (
     *(World.put, World.put, World.look, World.look, World.remove),
     *(World.sign_in, World.sign_in, World.renew, World.end, World.revoke),
     *(World.jump, World.jump, World.fail, World.rotate, World.present_old),
