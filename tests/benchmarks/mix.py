@@ -1,167 +1,216 @@
-"""The seeds' mix, timed: create, load, save and delete a session, one after the other.
+"""The seeds' mix, timed: a thousand sessions are created, loaded, saved and deleted, in any order.
 
-Through `SessionManager` and through `SessionService`, on SQLite and on files, beside what cannot be
-done without: the bare statements (one INSERT, SELECT, UPDATE and DELETE, each a transaction, in WAL
-mode) or the bare files (two atomic replacements, a read and an unlink) with a record as ours. The
-manager's sessions are anonymous. Those of the service have a user, who may have one only, so beside
-it stands what that takes at least: the bare ones with a row, or a file, that says which it is. All
-have been in use for a while before they are timed: a file store then has made nearly all of its 256
-folders, each with a lock, as it does once and for all.
+Through `SessionManager` and through `SessionService`, on SQLite and on files where thousands of
+others lie already, beside what cannot be done without: the bare statements (each a transaction, in
+WAL mode, on a table of keys, times and values) or the bare files (replaced atomically, in 256
+folders), and the standard library's JSON. The manager's sessions are anonymous. Those of the
+service have a user, who may have one only, so beside it stands what that takes at least: the bare
+ones with a row, or a file, that says which it is.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import sqlite3
-from collections.abc import Callable
-from functools import partial
-from typing import Final
+from collections.abc import Callable, Iterable
+from itertools import count
+from random import Random  # noqa: TID251 - an order, and no secret
+from statistics import median
+from typing import Any, Final, NamedTuple
 
-from coatcheck import Session, SessionManager, SessionService, open_store
+from coatcheck import Session, SessionManager, SessionService
+from tests.benchmarks import timing
 from tests.benchmarks.apps import PAYLOAD, SECRET
-from tests.benchmarks.timing import medians, timed
 
 BUDGET: Final = 15.0
 """Microseconds that an operation may take over the bare one."""
-OPERATIONS: Final = 4
 BACKENDS: Final = {"sqlite": "database", "file": "file"}
+SESSIONS: Final = 1_000
+STANDING: Final = 5_000
+"""How many sessions there are besides those that are timed."""
 
-WARM_UP: Final = 1_000
-"""How often each goes round before it is timed: 98 in 100 folders are there by then."""
+LIFETIME: Final = 86_400.0
+_DICE: Final = Random(4)
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
-Cycle = Callable[[], object]
+
+class Way(NamedTuple):
+    """One way to keep sessions; what `create` and `load` return is what the next one takes."""
+
+    create: Callable[[], Any]
+    load: Callable[[Any], Any]
+    save: Callable[[Any], object]
+    delete: Callable[[Any], object]
+
+    def play(self) -> float:
+        """Return the seconds that an operation took, in a round of all four."""
+        start = timing.clock()
+        known = [self.create() for _ in range(SESSIONS)]
+        seconds = timing.clock() - start
+        for work in (self.load, self.save, self.delete):
+            _DICE.shuffle(known)
+            start = timing.clock()
+            known = [work(each) or each for each in known]
+            seconds += timing.clock() - start
+        return seconds / (4 * SESSIONS)
 
 
-def bare_statements(path: str, payload: bytes, *, users: bool) -> Cycle:
-    """Return the four statements, on a table as the store's; and those about a user's session."""
+def bare_statements(path: str, *, users: bool) -> Way:
+    """Return the four statements; and those about the one session of a user."""
     connection = sqlite3.connect(path, isolation_level=None)
-    execute = connection.cursor().execute
+    execute = connection.execute
     execute("PRAGMA journal_mode = WAL").fetchall()
     execute("PRAGMA synchronous = NORMAL")
-    execute(
-        "CREATE TABLE sessions (namespace TEXT NOT NULL, key TEXT NOT NULL, version INTEGER,"
-        " expires_at REAL, user_id TEXT, payload BLOB, PRIMARY KEY (namespace, key)) WITHOUT ROWID"
-    )
-    execute("CREATE TABLE users (user_id TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID")
-    changed = payload[:-1] + b"?"
+    execute("CREATE TABLE sessions (key TEXT PRIMARY KEY, ends REAL, data BLOB) WITHOUT ROWID")
+    execute("CREATE TABLE users (user TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID")
+    numbers = count()
 
-    def cycle() -> None:
-        key = os.urandom(16).hex()
+    def create() -> tuple[str, str]:
+        key, user = os.urandom(16).hex(), f"user{next(numbers)}"
         if users:
             execute("BEGIN IMMEDIATE")
-            execute("SELECT key FROM users WHERE user_id = 'user'").fetchall()
-            execute("INSERT INTO users VALUES ('user', ?)", (key,))
-        execute("INSERT INTO sessions VALUES ('n', ?, 1, 2e9, NULL, ?)", (key, payload))
+            execute("SELECT key FROM users WHERE user = ?", (user,)).fetchall()
+            execute("INSERT INTO users VALUES (?, ?)", (user, key))
+        values = (key, timing.clock() + LIFETIME, _encode(PAYLOAD))
+        execute("INSERT INTO sessions VALUES (?, ?, ?)", values)
         if users:
             execute("COMMIT")
-        execute("SELECT * FROM sessions WHERE namespace = 'n' AND key = ?", (key,)).fetchall()
-        execute(
-            "UPDATE sessions SET version = 2, expires_at = 3e9, payload = ?"
-            " WHERE namespace = 'n' AND key = ? AND version = 1",
-            (changed, key),
-        )
+        return key, user
+
+    def load(known: tuple[str, str]) -> None:
+        query = "SELECT data FROM sessions WHERE key = ? AND ends > ?"
+        json.loads(execute(query, (known[0], timing.clock())).fetchone()[0])
+
+    def save(known: tuple[str, str]) -> None:
+        values = (timing.clock() + LIFETIME, _encode({**PAYLOAD, "seen": 1.0}), known[0])
+        execute("UPDATE sessions SET ends = ?, data = ? WHERE key = ?", values)
+
+    def delete(known: tuple[str, str]) -> None:
         if users:
             execute("BEGIN IMMEDIATE")
-            execute("DELETE FROM users WHERE user_id = 'user' AND key = ?", (key,))
-        execute("DELETE FROM sessions WHERE namespace = 'n' AND key = ?", (key,))
+            execute("DELETE FROM users WHERE user = ?", (known[1],))
+        execute("DELETE FROM sessions WHERE key = ?", (known[0],))
         if users:
             execute("COMMIT")
 
-    return cycle
+    return Way(create, load, save, delete)
 
 
-def bare_files(folder: str, payload: bytes, *, users: bool) -> Cycle:
-    """Return the four operations on a file of its own, changed as a whole or not at all.
+def bare_files(root: str, *, users: bool) -> Way:
+    """Return the four operations on a file; and those on one that says which session a user has."""
+    for number in range(256):
+        os.makedirs(f"{root}/{number:02x}")
+    os.mkdir(f"{root}/users")
+    numbers = count()
 
-    And those on a file that says which session a user has.
-    """
-    os.mkdir(folder)
-    directory = os.open(folder, os.O_RDONLY)
-    changed = payload[:-1] + b"?"
-
-    def put(key: str, data: bytes) -> None:
-        descriptor = os.open("new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
-        os.write(descriptor, data)
+    def put(path: str, text: str) -> None:
+        new = f"{path}.new"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.write(descriptor, text.encode())
         os.close(descriptor)
-        os.replace("new", key, src_dir_fd=directory, dst_dir_fd=directory)
+        os.replace(new, path)
 
-    def cycle() -> None:
+    def create() -> tuple[str, str]:
         key = os.urandom(16).hex()
+        path, user = f"{root}/{key[:2]}/{key}", f"{root}/users/{next(numbers)}"
         if users:
-            put("user", key.encode())
-        put(key, payload)
-        descriptor = os.open(key, os.O_RDONLY, dir_fd=directory)
-        os.read(descriptor, 16_384)
+            put(user, key)
+        put(path, _encode(PAYLOAD))
+        return path, user
+
+    def load(known: tuple[str, str]) -> None:
+        descriptor = os.open(known[0], os.O_RDONLY)
+        json.loads(os.read(descriptor, 16_384))
         os.close(descriptor)
-        put(key, changed)
-        os.unlink(key, dir_fd=directory)
+
+    def save(known: tuple[str, str]) -> None:
+        put(known[0], _encode({**PAYLOAD, "seen": 1.0}))
+
+    def delete(known: tuple[str, str]) -> None:
+        os.unlink(known[0])
         if users:
-            os.unlink("user", dir_fd=directory)
+            os.unlink(known[1])
 
-    return cycle
+    return Way(create, load, save, delete)
 
 
-def through_manager(url: str) -> Cycle:
+def through_manager(url: str) -> Way:
     """Return the four operations of a `SessionManager`."""
     manager = SessionManager(secret=SECRET, store=url)
 
-    def cycle() -> None:
-        session = manager.create(data=PAYLOAD)
-        found = manager.open(session.id)
-        if not isinstance(found, Session):
+    def create() -> str:
+        return manager.create(data=PAYLOAD).id or ""
+
+    def load(session_id: str) -> Session:
+        found = manager.open(session_id)
+        if not isinstance(found, Session) or found["seen"] is None:
             raise RuntimeError("a session was lost")
-        found["seen"] = 1.0
-        manager.save(found)
-        manager.delete(found.handle)
+        return found
 
-    return cycle
+    def save(session: Session) -> None:
+        session["seen"] = 1.0
+        manager.save(session)
+
+    def delete(session: Session) -> None:
+        manager.delete(session.handle)
+
+    return Way(create, load, save, delete)
 
 
-def through_service(backend: str, folder: str) -> Cycle:
+def through_service(backend: str, folder: str) -> Way:
     """Return the four operations of a `SessionService`."""
     sessions = SessionService(backend, folder)
+    numbers = count()
 
-    def cycle() -> None:
-        session = sessions.new_session("user", data=PAYLOAD).session
-        found = None if session is None else sessions.get_session(session.session_id()).session
+    def create() -> str:
+        made = sessions.new_session(f"user{next(numbers)}", data=PAYLOAD).session
+        if made is None:
+            raise RuntimeError("a session was not begun")
+        return made.session_id()
+
+    def load(session_id: str) -> Any:
+        found = sessions.get_session(session_id).session
         if found is None:
             raise RuntimeError("a session was lost")
-        found.get_data().value["seen"] = 1.0
-        if not (found.save() and sessions.delete_session(found.session_id())):
-            raise RuntimeError("a session was not saved, or not deleted")
+        return found
 
-    return cycle
+    def save(session: Any) -> None:
+        session.get_data().value["seen"] = 1.0
+        if not session.save():
+            raise RuntimeError("a session was not saved")
 
+    def delete(session: Any) -> None:
+        if not sessions.delete_session(session.session_id()):
+            raise RuntimeError("a session was not deleted")
 
-def record(url: str) -> bytes:
-    """Return a record as our store keeps it."""
-    store = open_store(url)
-    manager = SessionManager(secret=SECRET, store=store)
-    found = store.get(manager.create(data=PAYLOAD).handle)
-    if found is None:
-        raise RuntimeError("the store lost a record")
-    return found.payload
+    return Way(create, load, save, delete)
 
 
-def measure_mix(rounds: int, stores: list[str], folder: str) -> dict[tuple[str, str], float]:
+def measure_mix(rounds: int, stores: Iterable[str], folder: str) -> dict[tuple[str, str], float]:
     """Return the median seconds of an operation, by store and by what it goes through."""
-    plan: dict[tuple[str, str], Callable[[int], float]] = {}
+    ways: dict[tuple[str, str], Way] = {}
     for store in stores:
         if store not in BACKENDS:
             continue
         own = f"{folder}/mix-{store}"
         url = f"file://{own}-manager" if store == "file" else f"sqlite:///{own}-manager.db"
         bare = bare_files if store == "file" else bare_statements
-        cycles = {
-            "bare": bare(f"{own}-bare", record(url), users=False),
-            "SessionManager": through_manager(url),
-            "bare, one a user": bare(f"{own}-bare-users", record(url), users=True),
-            "SessionService": through_service(BACKENDS[store], f"{own}-service"),
-        }
-        for way, cycle in cycles.items():
-            timed(cycle, WARM_UP)
-            plan[store, way] = partial(timed, cycle)
-    return {name: seconds / OPERATIONS for name, seconds in medians(plan, rounds).items()}
+        ways[store, "bare"] = bare(f"{own}-bare", users=False)
+        ways[store, "SessionManager"] = through_manager(url)
+        ways[store, "bare, one a user"] = bare(f"{own}-bare-users", users=True)
+        ways[store, "SessionService"] = through_service(BACKENDS[store], f"{own}-service")
+    for way in ways.values():
+        for _ in range(STANDING):
+            way.create()
+    samples: dict[tuple[str, str], list[float]] = {name: [] for name in ways}
+    gc.collect()
+    gc.freeze()
+    for _ in range(rounds):
+        for name, way in ways.items():
+            samples[name].append(way.play())
+    return {name: median(values) for name, values in samples.items()}
 
 
 def show_mix(results: dict[tuple[str, str], float]) -> None:
