@@ -11,15 +11,13 @@ Lengths show no more than how many blocks the text fills.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 
 from coatcheck.errors import ConfigurationError, CorruptRecord
-from coatcheck.keys import KEY_ID_SIZE, KeyRing
+from coatcheck.keys import KEY_ID_SIZE, KeyRing, hmac_under
 from coatcheck.tuples import maker
 
 if TYPE_CHECKING:
@@ -38,27 +36,6 @@ _END_MARK: Final = b"\x80"
 
 class Undecipherable(CorruptRecord):
     """What is stored does not open under our keys, in this place: forged, swapped or damaged."""
-
-
-MAC: TypeAlias = Callable[[bytes], bytes]
-
-
-def hmac_under(key: bytes) -> MAC:
-    """Return HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes: 32 bytes for any text.
-
-    Copying prepared states takes a third as long as `hmac.digest`.
-    """
-    block = key.ljust(64, b"\0")
-    begin = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
-    finish = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
-
-    def mac(text: bytes, /) -> bytes:
-        inner, outer = begin(), finish()
-        inner.update(text)
-        outer.update(inner.digest())
-        return outer.digest()
-
-    return mac
 
 
 class Cipher(NamedTuple):
@@ -160,8 +137,3 @@ def _aes_gcm() -> type[AESGCM]:
             f"encryption needs AES-GCM, which `cryptography` does not offer here: {error}"
         ) from error
     return AESGCM
-
-
-def nonce_of(envelope: bytes) -> bytes:
-    """Return the nonce of an envelope."""
-    return envelope[_HEADER_SIZE:_START]

@@ -18,7 +18,7 @@ from hmac import compare_digest
 from typing import Final, NamedTuple, NoReturn
 
 from coatcheck import checks
-from coatcheck.keys import Key, KeyRing
+from coatcheck.keys import Key, KeyRing, hmac_under
 from coatcheck.tuples import maker
 
 VERSION: Final = 1
@@ -28,14 +28,13 @@ SECRET_SIZE: Final = 16
 MAC_SIZE: Final = 16
 
 _PURPOSE: Final = b"coatcheck session id"
-_BLOCK_SIZE: Final = 64
 _PREFIX_LENGTH: Final = 4
 _SIGNED_SIZE: Final = HANDLE_SIZE + SECRET_SIZE
 _BODY_SIZE: Final = _SIGNED_SIZE + MAC_SIZE
 # The characters of plain base64 that base64url has not are made invalid, lest one ID had two
 # spellings. The decoder skips what is invalid, which then shows in the length of what it returns.
-_FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/!!")
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/!!")
+TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _matches_form: Final = re.compile(r"[A-Za-z0-9_-]{68}").fullmatch
 
 
@@ -88,7 +87,7 @@ class IDSigner:
             raise ValueError("an identity is a handle of 32 hex digits and a secret of 16 bytes")
         key = self._current
         body = signed + key.mac(signed)
-        return key.prefix + b2a_base64(body, newline=False).translate(_TO_URL).decode()
+        return key.prefix + b2a_base64(body, newline=False).translate(TO_URL).decode()
 
     def verify(self, text: str, /) -> tuple[Identity, bool] | None:
         """Return the identity, and whether the current secret signed it.
@@ -104,7 +103,7 @@ class IDSigner:
         if keys is None:
             return None
         try:
-            body = a2b_base64(text[_PREFIX_LENGTH:].encode().translate(_FROM_URL))
+            body = a2b_base64(text[_PREFIX_LENGTH:].encode().translate(FROM_URL))
         except ValueError:
             return None
         if len(body) != _BODY_SIZE:
@@ -126,24 +125,14 @@ class IDSigner:
 class _PreparedKey:
     """One key, with all of the MAC's input absorbed that is the same for every ID."""
 
-    __slots__ = ("_inner", "_outer", "prefix")
+    __slots__ = ("mac", "prefix")
 
     def __init__(self, key: Key, namespace: str) -> None:
-        subkey = key.subkey("session-id").ljust(_BLOCK_SIZE, b"\0")
         space = namespace.encode("ascii")
         head = bytes([VERSION]) + key.key_id
-        self.prefix = b2a_base64(head, newline=False).translate(_TO_URL).decode()
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in subkey))
-        self._inner.update(_PURPOSE + bytes([len(space)]) + space + head)
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in subkey))
-
-    def mac(self, signed: bytes) -> bytes:
-        # HMAC by hand: copying two prepared states takes half as long as `hmac.digest`.
-        inner = self._inner.copy()
-        inner.update(signed)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()[:MAC_SIZE]
+        self.prefix = b2a_base64(head, newline=False).translate(TO_URL).decode()
+        beginning = _PURPOSE + bytes([len(space)]) + space + head
+        self.mac = hmac_under(key.subkey("session-id"), beginning, MAC_SIZE)
 
 
 def has_form_of_id(text: str) -> bool:

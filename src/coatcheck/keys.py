@@ -7,12 +7,13 @@ nothing about another.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeAlias
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -25,6 +26,7 @@ SHORTEST_SECRET: Final = 32
 
 _SALT: Final = b"coatcheck"
 _INFO: Final = b"v1/"
+_BLOCK_SIZE: Final = 64
 _REMEDY: Final = "generate one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
 
 _FEWEST_DISTINCT_BYTES: Final = 6
@@ -133,6 +135,30 @@ class KeyRing:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a KeyRing holds secrets: build it from the configuration in each process")
+
+
+MAC: TypeAlias = Callable[[bytes], bytes]
+
+
+def hmac_under(key: bytes, beginning: bytes = b"", size: int = 32) -> MAC:
+    """Return HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, truncated to `size` bytes.
+
+    It is that of `beginning` and the text it is given. Copying prepared states takes a third as
+    long as `hmac.digest`.
+    """
+    block = key.ljust(_BLOCK_SIZE, b"\0")
+    inner_start = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+    inner_start.update(beginning)
+    begin = inner_start.copy
+    finish = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+
+    def mac(text: bytes, /) -> bytes:
+        inner, outer = begin(), finish()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.digest()[:size]
+
+    return mac
 
 
 def is_weak(secret: bytes) -> bool:

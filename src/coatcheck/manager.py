@@ -109,7 +109,7 @@ class ManagerCore:
         stored = None if identity is None else await self.runtime.store.get(identity.handle)
         if identity is not None and stored is not None:
             known = visit.held.record.sealing if visit.held else None
-            self.runtime.check(stored.payload, identity, known)
+            self.runtime.understood(stored.payload, identity, known)
         await self.lifecycle.refresh(visit)
 
     async def _make_sure(self, visit: Visit) -> None:

@@ -7,7 +7,6 @@ request was faster, nothing is done: it, or the next one, does the same.
 
 from __future__ import annotations
 
-from enum import Enum
 from hmac import compare_digest
 from math import inf
 from typing import TYPE_CHECKING
@@ -18,14 +17,6 @@ from coatcheck.rotation import PARALLEL, SEND_INTERVAL, rotated
 if TYPE_CHECKING:
     from coatcheck.record import Content, Record
     from coatcheck.visit import Visit
-
-
-class Turn(Enum):
-    """What is to be done about a session's secret."""
-
-    ROTATE = "replace it, and send the new one"
-    NOTE = "take note that the new one was seen, which retires the previous one"
-    SEND = "send the new one again: the response that brought it was probably lost"
 
 
 def presented(visit: Visit) -> bytes | None:
@@ -68,29 +59,39 @@ def turned(visit: Visit, record: Record, now: float) -> tuple[Record, Identity |
     rotation = record.rotation
     begun = record.anchor if rotation is None else rotation.rotated_at
     ripe = now >= begun + visit.runtime.rotate_every
-    if not ripe and (rotation is None or rotation.seen_at is not None):
+    unseen = rotation is not None and rotation.seen_at is None
+    if not ripe and not unseen:
         return record, None  # nearly every time
-    turn, secret = _due(visit, record, ripe=ripe), presented(visit)
-    if turn is None or secret is None:
+    secret = presented(visit)
+    if secret is None:
         return record, None
-    if turn is Turn.ROTATE:
-        new = visit.runtime.signer.mint()._replace(handle=_handle(visit))
-        sealer, sealing = visit.runtime.sealer, record.sealing
-        if sealer is not None and sealing is not None:
-            # Who has the previous secret has the current one in `rotation`, and so the data key.
-            sealing = sealer.rewrapped(sealing, new.secret)
-        turned = record._replace(
-            secret_hash=secret_hash(new.secret),
-            rotation=rotated(rotation, secret, new.secret, now),
-            sealing=sealing,
-        )
-        return turned, new
-    if rotation is None:
-        return record, None
-    if turn is Turn.NOTE:
-        return record._replace(rotation=rotation.seen(now)), None
-    identity = current_identity(Identity(_handle(visit), secret), record)
-    return record._replace(rotation=rotation._replace(rotated_at=now)), identity
+    digest = secret_hash(secret)
+    if compare_digest(digest, record.secret_hash):
+        if ripe and _reaches(visit):
+            return _rotated(visit, record, secret, now)
+        if rotation is not None and unseen:
+            return record._replace(rotation=rotation._replace(seen_at=now)), None
+    elif rotation is not None and unseen and compare_digest(digest, rotation.previous):
+        lost = visit.begun >= rotation.rotated_at + PARALLEL
+        if lost and _reaches(visit):
+            identity = current_identity(Identity(_handle(visit), secret), record)
+            return record._replace(rotation=rotation._replace(rotated_at=now)), identity
+    return record, None
+
+
+def _rotated(visit: Visit, record: Record, secret: bytes, now: float) -> tuple[Record, Identity]:
+    """Return the record under a new secret, and the identity with that."""
+    new = visit.runtime.signer.mint()._replace(handle=_handle(visit))
+    sealer, sealing = visit.runtime.sealer, record.sealing
+    if sealer is not None and sealing is not None:
+        # Who has the previous secret has the current one in `rotation`, and so the data key.
+        sealing = sealer.rewrapped(sealing, new.secret)
+    turned = record._replace(
+        secret_hash=secret_hash(new.secret),
+        rotation=rotated(record.rotation, secret, new.secret, now),
+        sealing=sealing,
+    )
+    return turned, new
 
 
 def current_identity(identity: Identity, record: Content) -> Identity | None:
@@ -103,23 +104,6 @@ def current_identity(identity: Identity, record: Content) -> Identity | None:
         return None
     secret = rotation.current(identity.secret)
     return None if secret is None else Identity(identity.handle, secret)
-
-
-def _due(visit: Visit, record: Record, *, ripe: bool) -> Turn | None:
-    secret, rotation = presented(visit), record.rotation
-    if secret is None:
-        return None
-    digest = secret_hash(secret)
-    if compare_digest(digest, record.secret_hash):
-        if ripe and _reaches(visit):
-            return Turn.ROTATE
-        return Turn.NOTE if rotation is not None and rotation.seen_at is None else None
-    if rotation is None or rotation.seen_at is not None:
-        return None
-    lost = visit.begun >= rotation.rotated_at + PARALLEL
-    if lost and compare_digest(digest, rotation.previous) and _reaches(visit):
-        return Turn.SEND
-    return None
 
 
 def _reaches(visit: Visit) -> bool:

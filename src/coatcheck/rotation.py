@@ -80,10 +80,6 @@ class Rotation(NamedTuple):
         except (InvalidUnwrap, ValueError):
             return None
 
-    def seen(self, now: float) -> Rotation:
-        """Return what is kept once the current secret was presented."""
-        return self if self.seen_at is not None else self._replace(seen_at=now)
-
 
 def rotated(before: Rotation | None, old: bytes, new: bytes, now: float) -> Rotation:
     """Return what is kept once `old`, the current secret, has made way for `new`."""

@@ -186,11 +186,12 @@ class Runtime:
             raise Undecipherable("the data is encrypted, and `encrypt` is off")
         return record
 
-    def check(self, payload: bytes, identity: Identity, known: Sealing | None = None) -> None:
-        """Raise `CorruptRecord` for what is no record of ours, or does not open."""
+    def understood(
+        self, payload: bytes, identity: Identity, known: Sealing | None = None
+    ) -> Content:
+        """Return what a payload means, with its data; raises `CorruptRecord`, as `opened` does."""
         content = unpack(payload)
-        if isinstance(content, Record):
-            self.opened(content, identity, known)
+        return self.opened(content, identity, known) if isinstance(content, Record) else content
 
     def report(self, handle: str, error: CorruptRecord) -> None:
         """Tell that what lies under a handle is no session."""

@@ -14,7 +14,6 @@ from coatcheck.cookies import MAX_AGE_LIMIT
 from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge, StoreError
 from coatcheck.events import KeyOverwritten, SessionMerged
 from coatcheck.ids import Identity
-from coatcheck.layout import unpack
 from coatcheck.record import Content, Merged, Record, Tombstone, merge
 from coatcheck.rotating import turned
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
@@ -180,13 +179,10 @@ def read_again(
     if identity is None or held is None:
         return None
     try:
-        content = unpack(payload)
-        if isinstance(content, Record):
-            content = runtime.opened(content, identity, held.record.sealing)
+        return runtime.understood(payload, identity, held.record.sealing)
     except CorruptRecord as error:
         runtime.report(identity.handle, error)
         return None
-    return content
 
 
 class NotTouched(StoreError):

@@ -144,7 +144,12 @@ def _check_errors(world: World) -> None:
 
 def _check_nothing_rises(world: World) -> None:
     """What was removed, replaced or has expired is never a live record again."""
-    live = world.records()
+    if ended_in(world) & world.records().keys():
+        raise Broken("what was ended is alive")
+
+
+def ended_in(world: World) -> set[str]:
+    """Return the handles of what was removed, replaced or has expired; no call brings one back."""
     ended: set[str] = set()
     existing = {world.seed.handle}
     for call in world.store.log:
@@ -156,8 +161,7 @@ def _check_nothing_rises(world: World) -> None:
             if call.key in ended:
                 raise Broken(f"{call} brought back what was ended")
             existing.add(call.key)
-    if ended & live.keys():
-        raise Broken("what was ended is alive")
+    return ended
 
 
 def _known(world: World) -> set[str]:

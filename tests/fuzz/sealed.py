@@ -8,7 +8,7 @@ from random import Random  # noqa: TID251 - a seeded source of nonsense, not of 
 from typing import Final, Literal
 from zlib import crc32
 
-from coatcheck.aead import AEAD, Undecipherable, nonce_of
+from coatcheck.aead import AEAD, Undecipherable
 from coatcheck.keys import KeyRing
 from coatcheck.store import MemoryStore
 from coatcheck.store.protocol import Updated
@@ -16,6 +16,7 @@ from coatcheck.testing import ManualClock
 from tests.core.harness import Browser, Harness, put, sign_in
 from tests.fuzz.run import Meter
 from tests.fuzz.target import Feed, Fuzz, Target, edited, random_bytes
+from tests.security.vault import nonce_of
 
 Mode = Literal[True, "sealed"]
 MODES: Final[dict[str, Mode]] = {"encrypted": True, "sealed": "sealed"}

@@ -114,9 +114,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "encryption: a save merges what does not open",
-        "src/coatcheck/saving.py",
-        "            content = runtime.opened(content, identity, held.record.sealing)\n",
-        "            pass\n",
+        "src/coatcheck/runtime.py",
+        "return self.opened(content, identity, known) if isinstance(content, Record) else content",
+        "return content",
         (f"{_TESTS}_in_use.py::{_TOLD}",),
     ),
 )

@@ -20,8 +20,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "rotation: a lost response is made up for by one more secret",
         _ROTATING,
-        "        return Turn.SEND\n",
-        "        return Turn.ROTATE\n",
+        "return record._replace(rotation=rotation._replace(rotated_at=now)), identity",
+        "return _rotated(visit, record, secret, now)",
         (
             f"{_TRIED}_requests_at_once_and_lost_responses_sign_nobody_out[received]",
             f"{_TRIED}_no_life_with_rotations_ends_before_its_time",
@@ -30,15 +30,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "rotation: the new secret is not sent again",
         _ROTATING,
-        "        return Turn.SEND\n",
-        "        return None\n",
+        "        if lost and _reaches(visit):\n",
+        "        if False:\n",
         (f"{_CORE}_a_lost_response_signs_nobody_out",),
     ),
     Mutation(
         "rotation: the second generation is accepted",
-        _ROTATION,
-        "return self if self.seen_at is not None else self._replace(seen_at=now)",
-        "return self",
+        _ROTATING,
+        "return record._replace(rotation=rotation._replace(seen_at=now)), None",
+        "return record, None",
         (f"{_CORE}_the_id_that_was_retired_last_is_a_theft",),
     ),
     Mutation(

@@ -15,7 +15,7 @@ from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.session import AsyncSession
 from coatcheck.visit import Phase
-from tests.core.operations import ENDED_BY, ENDS, WAIT, WRITES, Running
+from tests.core.operations import ENDED_BY, ENDS, WAIT, WRITES, Running, ended_in
 from tests.core.schedules import Broken, World
 
 PROBE: Final = "next"
@@ -117,15 +117,7 @@ def _check_next_request(world: World, running: Running) -> None:
 
 def _check_what_ended(world: World) -> None:
     """No ID that any client knows opens a session that was ended, replaced or has expired."""
-    ended: set[str] = set()
-    existing = {world.seed.handle}
-    for call in world.store.log:
-        if call.verb == "jump":
-            ended |= existing
-        elif call.took and call.verb in ("delete", "bury"):
-            ended.add(call.key)
-        elif call.took and call.verb == "create":
-            existing.add(call.key)
+    ended = ended_in(world)
     signer = world.runtime.signer
     known = {signer.sign(world.seed), *(one.sent for one in world.outcomes.values() if one.sent)}
     for session_id in known:

@@ -9,7 +9,7 @@ from zlib import crc32
 import pytest
 
 from coatcheck import SessionManager
-from coatcheck.aead import AEAD, BLOCK, NONCE_SIZE, nonce_of
+from coatcheck.aead import AEAD, BLOCK, NONCE_SIZE
 from coatcheck.events import DecryptFailed, RecordCorrupt
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.keys import KeyRing
@@ -24,6 +24,7 @@ from tests.security.vault import (
     each_codec,
     each_mode,
     handle_of,
+    nonce_of,
     plant,
     refused,
     sealed,

@@ -7,7 +7,9 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from coatcheck.aead import NONCE_SIZE
 from coatcheck.events import DecryptFailed
+from coatcheck.keys import KEY_ID_SIZE
 from coatcheck.layout import pack, unpack
 from coatcheck.record import Record, SealedRecord
 from tests.core.harness import Browser, Harness
@@ -30,6 +32,11 @@ class Raw:
 
     def seal(self, data: bytes, bound: bytes) -> bytes:
         return self.envelope
+
+
+def nonce_of(envelope: bytes) -> bytes:
+    """Return the nonce of an envelope: it follows a byte of version and the id of the key."""
+    return envelope[1 + KEY_ID_SIZE :][:NONCE_SIZE]
 
 
 def sealed(harness: Harness, browser: Browser) -> SealedRecord:

@@ -211,6 +211,17 @@ def test_programs_may_use_the_target_during_the_last_pass(
         assert key in before, "nobody knows where it comes from"
 
 
+def failing_after(calls: int) -> Callable[[str], None]:
+    """Return what is told of each call, and lets so many pass: then the power is gone."""
+    left = iter(range(calls))
+
+    def fail(_: str) -> None:
+        if next(left, None) is None:
+            raise StoreError("the power is gone")
+
+    return fail
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_a_crash_at_any_step_loses_nothing(last: bool) -> None:
     """Whatever call a pass was broken off at, it can be begun anew."""
@@ -219,14 +230,7 @@ def test_a_crash_at_any_step_loses_nothing(last: bool) -> None:
         if last:
             move.run()
             play(move, move.old, [("end", 0), ("change", 1), ("sign in", 0), ("log in", 2)])
-        left = step
-
-        def fail(_: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise StoreError("the power is gone")
-
+        fail = failing_after(step)
         broken = {
             name: watched(getattr(move, name), fail) for name in ("source", "target", "journal")
         }
@@ -258,14 +262,7 @@ def test_what_ends_after_a_crash_of_the_last_pass_stays_ended(again: int) -> Non
         move.run()
         for deed in ("visit", "sign in"):
             move.act(move.old, deed)
-        left = step
-
-        def fail(_: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise StoreError("the power is gone")
-
+        fail = failing_after(step)
         switched_at = move.clock()
         move.clock.advance(1)
         broken = {name: watched(getattr(move, name), fail) for name in ("target", "journal")}

@@ -21,7 +21,7 @@ from coatcheck.client_side.carried import Slot, carried, slot_of
 from coatcheck.client_side.state import has_form
 from coatcheck.clock import Clock
 from coatcheck.errors import CorruptRecord, SessionError, SessionTooLarge
-from coatcheck.ids import HANDLE_SIZE, SECRET_SIZE, Identity
+from coatcheck.ids import FROM_URL, HANDLE_SIZE, SECRET_SIZE, TO_URL, Identity
 from coatcheck.keys import KeyRing
 from coatcheck.store.protocol import Stored
 
@@ -30,8 +30,6 @@ BLOCK: Final = 64
 
 _HEAD: Final = struct.Struct(f">Iddd{SECRET_SIZE}s")
 _KEY_ID: Final = slice(HANDLE_SIZE + 1, HANDLE_SIZE + 3)
-_FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/!!")
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class CookieTooLarge(SessionTooLarge):
@@ -136,13 +134,13 @@ class SealedIDs:
 
 
 def _encode(sealed: bytes) -> str:
-    return b2a_base64(sealed, newline=False).rstrip(b"=").translate(_TO_URL).decode()
+    return b2a_base64(sealed, newline=False).rstrip(b"=").translate(TO_URL).decode()
 
 
 def _decode(text: str) -> bytes | None:
     """Return the bytes of base64url; `None` for any spelling but the one that `_encode` has."""
     try:
-        sealed = a2b_base64(text.encode().translate(_FROM_URL) + b"=" * (-len(text) % 4))
+        sealed = a2b_base64(text.encode().translate(FROM_URL) + b"=" * (-len(text) % 4))
     except ValueError:
         return None
     return sealed if _encode(sealed) == text else None

@@ -197,7 +197,7 @@ class SessionService:
         try:
             stored = run_now(self._core.runtime.store.get(known[0].handle))
             if stored is not None:
-                self._core.runtime.check(stored.payload, known[0])
+                self._core.runtime.understood(stored.payload, known[0])
         except CorruptRecord as error:
             return refused("get_session_info", damaged(error), "damaged")
         return refused("get_session_info", _NOT_FOUND, "not-found")

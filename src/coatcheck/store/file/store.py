@@ -110,33 +110,27 @@ class FileStore:
     def get(self, key: str, /) -> Stored | None:
         """Return the live record, or `None`; raise `CorruptRecord` for a file that is not ours."""
         check_key(key)
-        # As `_tells` does, without its call: every request comes by here, or by the next ones.
+        # As `_tells` does, without its call: every request comes by here.
         try:
             return self._get(key)
         except OSError as error:
             raise _told(error) from error
 
+    @_tells
     def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
     ) -> bool:
         """Insert at version 1; `False` where a live record has the key, or a file not of ours."""
-        check_key(key)
         check_deadline(expires_at)
-        try:
-            return self._records.create(key, bytes(payload), expires_at, user_id)
-        except OSError as error:
-            raise _told(error) from error
+        return self._records.create(check_key(key), bytes(payload), expires_at, user_id)
 
+    @_tells
     def update(
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
     ) -> UpdateOutcome:
         """Replace payload and deadline if the live record still has `version`."""
-        check_key(key)
         check_deadline(expires_at)
-        try:
-            return self._records.update(key, bytes(payload), version, expires_at)
-        except OSError as error:
-            raise _told(error) from error
+        return self._records.update(check_key(key), bytes(payload), version, expires_at)
 
     @_tells
     def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
@@ -144,19 +138,16 @@ class FileStore:
         check_deadline(expires_at)
         return self._records.touch(check_key(key), version, expires_at)
 
+    @_tells
     def delete(self, key: str, /, *, user_id: str | None = None) -> Stored | None:
         """Remove the record and its index entry; return the live record that this call removed."""
-        check_key(key)
-        try:
-            removed, owner = self._records.delete(key)
-            # After the record, and under another lock: one lock at a time. A crash in between
-            # leaves an entry without a record, which counts for `ADMISSION_GRACE` at most.
-            if owner is not None:
-                self._users.forget(owner, key)
-            if user_id is not None and user_id != owner:
-                self._users.forget(user_id, key)
-        except OSError as error:
-            raise _told(error) from error
+        removed, owner = self._records.delete(check_key(key))
+        # After the record, and under another lock: one lock at a time. A crash in between
+        # leaves an entry without a record, which counts for `ADMISSION_GRACE` at most.
+        if owner is not None:
+            self._users.forget(owner, key)
+        if user_id is not None and user_id != owner:
+            self._users.forget(user_id, key)
         return removed
 
     @_tells
