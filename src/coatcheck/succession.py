@@ -92,7 +92,21 @@ class _Succession:
         """What was written before the call and does not pass into the new session."""
         if visit.phase is Phase.MUTE:
             self._keep_what_came_after()
-        self.fresh = Held(1, None, self._first_record(self.mine))
+        self.fresh = Held(1, None, self._first_record(self._caught_up()))
+
+    def _caught_up(self) -> bytes:
+        """Return the data to begin with: the view, and what a save has merged it with before."""
+        visit, old = self.visit, self.old
+        if old is None or (old.record.epoch == visit.epoch and old.record.data == visit.base):
+            return self.mine
+        try:
+            data = self._merged(old.record, self.change.keep)
+        except CorruptRecord as error:
+            # Nobody can read what others had saved; the view is all there is.
+            self.runtime.report(handle_of(visit), error)
+            return self.mine
+        check_size(self.runtime, data)
+        return data
 
     def _first_record(self, data: bytes) -> Record:
         """Compose the new record: `regenerate` takes over all times, `login` starts them afresh."""

@@ -38,6 +38,44 @@ def test_what_was_committed_meanwhile_is_merged(
 
 
 @each_ask
+def test_what_a_save_was_merged_with_passes_on(
+    browser: Browser, ask: Callable[[Session], None]
+) -> None:
+    """Who has saved by hand, beside others, does not write over them with its older view."""
+    browser.visit(put(a=0, b=0, gone=0))
+    exchange = browser.begin()
+    exchange.session["a"] = "mine"
+
+    def change(session: Session) -> None:
+        session["b"] = "theirs"
+        del session["gone"]
+
+    browser.visit(change)
+    exchange.session.save()
+    ask(exchange.session)
+    exchange.session["after"] = 1
+    exchange.finish()
+    assert browser.saved() == {"a": "mine", "b": "theirs", "after": 1}
+
+
+@each_ask
+def test_what_others_cleared_before_a_save_stays_cleared(
+    browser: Browser, ask: Callable[[Session], None]
+) -> None:
+    """A save that was refused for somebody's `clear` is not made up for by a new ID."""
+    browser.visit(put(old=1))
+    exchange = browser.begin()
+    exchange.session["before"] = 1
+    browser.visit(lambda session: session.clear())
+    with pytest.raises(SessionEnded):
+        exchange.session.save()
+    ask(exchange.session)
+    exchange.session["after"] = 1
+    exchange.finish()
+    assert browser.saved() == {"after": 1}
+
+
+@each_ask
 def test_a_newer_epoch_keeps_theirs_and_what_came_after(
     browser: Browser, ask: Callable[[Session], None]
 ) -> None:

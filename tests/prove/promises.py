@@ -89,6 +89,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}_succession_races.py::test_what_was_committed_meanwhile_is_merged",),
     ),
     Mutation(
+        "2: a new ID writes an older view over what a save was merged with",
+        _SUCCESSION,
+        "data = self._merged(old.record, self.change.keep)",
+        "data = self.mine",
+        (f"{_TEST}_succession_races.py::test_what_a_save_was_merged_with_passes_on",),
+    ),
+    Mutation(
         "3: a late save goes on where the record is gone",
         _SAVING,
         '        if not isinstance(outcome, Conflict):\n            visit.lose("gone")\n',
