@@ -153,13 +153,12 @@ class Lifecycle:
             self._tell(visit)
             raise SessionEnded("another request ended this session")
         visit.expiry, visit.replacement = pending
-        if mine is None or (mine == base and not cleared):
+        keep = visit.replacement.keep if visit.replacement else None
+        if mine is None or (mine == base and keep is None and not cleared):
             return
         theirs = runtime.codec.encode(visit.data())
-        if visit.replacement is not None:
-            # What a pending login() leaves behind does not come back.
-            keep = visit.replacement.keep
-            base, theirs = (restrict(runtime.codec, data, keep) for data in (base, theirs))
+        # What a pending login() leaves behind does not come back.
+        base, theirs = (restrict(runtime.codec, data, keep) for data in (base, theirs))
         if not cleared:
             mine = merge(runtime.codec, base, mine, theirs, runtime.config.resolve).data
         visit.view = runtime.codec.decode(mine)

@@ -76,6 +76,40 @@ def test_refresh_brings_back_nothing_that_a_sign_in_left_behind(browser: Browser
     assert browser.user() == "bob"
 
 
+@pytest.mark.parametrize(
+    ("begun", "kept"), [(sign_in("ann"), None), (put(a=1), ["a"])], ids=["empty", "all-kept"]
+)
+def test_refresh_brings_nothing_along_where_a_sign_in_left_nothing_behind(
+    browser: Browser, begun: Act, kept: list[str] | None
+) -> None:
+    """What was saved meanwhile stays behind also where there was nothing to be dropped before."""
+    browser.visit(begun)
+    exchange = browser.begin()
+    exchange.session.login("bob", keep=kept)
+    mine = dict(exchange.session)
+    browser.visit(put(later="of another"))
+    exchange.session.refresh()
+    assert dict(exchange.session) == mine
+    exchange.finish()
+    assert browser.saved() == mine
+    assert browser.user() == "bob"
+
+
+@pytest.mark.parametrize("mine", [{"a": 1, "n": 1}, {"a": 2}, {}], ids=["added", "changed", "gone"])
+def test_refresh_keeps_any_change(browser: Browser, mine: dict[str, int]) -> None:
+    """However what was changed compares with what was read."""
+    browser.visit(put(a=1))
+    exchange = browser.begin()
+    exchange.session["a"] = 1
+    exchange.session.update(mine)
+    if not mine:
+        del exchange.session["a"]
+    browser.visit(put(theirs=1))
+    exchange.session.refresh()
+    exchange.finish()
+    assert browser.saved() == {**mine, "theirs": 1}
+
+
 def test_refresh_of_a_session_that_is_gone_raises(browser: Browser) -> None:
     """The application learns that the session ended, and what it had changed is told."""
     browser.visit(put(a=1))
