@@ -182,6 +182,18 @@ def test_what_fails_at_the_end_is_an_event(browser: Browser) -> None:
     assert browser.saved() == {"k": 1}
 
 
+def test_a_page_that_only_reads_asks_for_no_commit(clock: ManualClock, browser: Browser) -> None:
+    """Until a touch is due, adapters make no coroutine."""
+    browser.visit(put(k=1))
+    exchange = browser.begin()
+    assert exchange.session["k"] == 1
+    lifecycle = browser.harness.lifecycle
+    clock.advance(59)
+    assert lifecycle.idle(exchange.visit)
+    clock.advance(1)
+    assert not lifecycle.idle(exchange.visit)
+
+
 def test_a_page_that_only_reads_survives_a_failing_touch(
     clock: ManualClock, browser: Browser
 ) -> None:

@@ -44,6 +44,25 @@ def test_it_is_done_every_ten_minutes_or_so() -> None:
     assert max(gaps) <= 1.1 * PURGE_INTERVAL + 10
 
 
+@pytest.mark.parametrize(("most", "share"), [(False, 0.9), (True, 1.099)])
+def test_it_is_due_within_a_tenth_of_the_interval(
+    monkeypatch: pytest.MonkeyPatch, most: bool, share: float
+) -> None:
+    """At the very moment that was drawn, and not before."""
+
+    def draw(below: int) -> int:
+        return below - 1 if most else 0
+
+    monkeypatch.setattr("coatcheck.lifecycle.randbelow", draw)
+    harness = Harness(purge="auto")
+    begun = harness.clock()
+    assert harness.lifecycle.claim_purge()
+    harness.clock.set(begun + share * PURGE_INTERVAL - 0.001)
+    assert not harness.lifecycle.claim_purge()
+    harness.clock.set(begun + share * PURGE_INTERVAL)
+    assert harness.lifecycle.claim_purge()
+
+
 def test_of_several_responses_one_purges() -> None:
     """Also where the purge has not begun when the next ones are sent: no crowd of threads."""
     harness = Harness(purge="auto")

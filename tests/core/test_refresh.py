@@ -63,6 +63,19 @@ def test_refresh_keeps_a_pending_clear(browser: Browser) -> None:
     assert browser.saved() == {"mine": 1}
 
 
+def test_refresh_keeps_a_clear_after_which_all_was_put_back(browser: Browser) -> None:
+    """Data that is as it was read does not make a clear undone."""
+    browser.visit(put(a=1))
+    exchange = browser.begin()
+    exchange.session.clear()
+    exchange.session["a"] = 1
+    browser.visit(put(theirs=1))
+    exchange.session.refresh()
+    assert dict(exchange.session) == {"a": 1}
+    exchange.finish()
+    assert browser.saved() == {"a": 1}
+
+
 def test_refresh_brings_back_nothing_that_a_sign_in_left_behind(browser: Browser) -> None:
     """Another user's data does not come along, not even what was saved meanwhile."""
     browser.visit(sign_in("ann", secret=1))
