@@ -73,7 +73,7 @@ class Request:
         changes, kept = self.changes(), True
         if not self.record.live:
             self.lost = True
-            return False
+            return not (changes or self.cleared)  # the order of keys is no loss
         if self.cleared:
             self.record.data, self.record.epoch = deepcopy(self.view), self.record.epoch + 1
             self.epoch = self.record.epoch

@@ -116,8 +116,8 @@ class Client:
     world: World
     name: str
     jar: Jar = field(default_factory=Jar)
-    reached: float = 0.0
-    """When it last came as far as the site: what the cache answers keeps no session alive."""
+    alive: float = 0.0
+    """When its session was last certainly alive: what the cache answers renews none."""
 
     def visit(self, what: str, said: str) -> None:
         """Ask for an address, and check what came."""
@@ -143,7 +143,9 @@ class Client:
             assert cookies == [], "a cookie came from the cache"
             assert what not in ENDS or not before or not cache.heeds_vary
             return
-        idle, self.reached = self.jar.now - self.reached, self.jar.now
+        expected = self.jar.now - self.alive <= CERTAINLY_ALIVE
+        if cookies or (expected and what != "untouched"):
+            self.alive = self.jar.now
         assert len(cookies) <= 1
         for cookie in cookies:
             assert self.jar.receive(cookie, here), f"the browser refused {cookie}"
@@ -154,7 +156,7 @@ class Client:
             assert response.body == f"{self.name} {self.name}"
         elif what == "put":
             assert cookies or before
-            assert not cookies or not before or idle > CERTAINLY_ALIVE
+            assert not (cookies and before and expected)
         elif what in ENDS:
             assert self.jar.cookies == [], "the browser kept the cookie of an ended session"
         elif what != "renew":
