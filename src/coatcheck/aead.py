@@ -2,22 +2,23 @@
 
     envelope = version 1 | key id 2 | nonce 12 | ciphertext | tag 16
 
-Each context (a session, say) has a key of its own, HMAC-SHA256 of it under a subkey of the secret:
-nonces are random, and one key may have 2^32 of them (NIST SP 800-38D, 8.3), which a session never
-needs and a busy application would in weeks. The key id selects from our own secrets. It is
-authenticated, and no other key is ever tried: AES-GCM does not bind a ciphertext to one key.
-Lengths show no more than how many blocks the text fills.
+Each context (a session, say) has a key of its own, derived in one step from a subkey of the secret
+(NIST SP 800-56C, 4.1, with SHA-256): nonces are random, and one key may have 2^32 of them (NIST SP
+800-38D, 8.3), which a session never needs and a busy application would in weeks. The key id selects
+from our own secrets. It is authenticated, and no other key is ever tried: AES-GCM does not bind a
+ciphertext to one key. Lengths show no more than how many blocks the text fills.
 """
 
 from __future__ import annotations
 
+import hashlib
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 
 from coatcheck.errors import ConfigurationError, CorruptRecord
-from coatcheck.keys import KEY_ID_SIZE, KeyRing, hmac_under
+from coatcheck.keys import KEY_ID_SIZE, KeyRing
 from coatcheck.tuples import maker
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ BLOCK: Final = 256
 
 _HEADER_SIZE: Final = 1 + KEY_ID_SIZE
 _START: Final = _HEADER_SIZE + NONCE_SIZE
+_COUNTER: Final = (1).to_bytes(4, "big")
 _END_MARK: Final = b"\x80"
 
 
@@ -49,13 +51,16 @@ class Cipher(NamedTuple):
         """Return how long the envelope of a text of `length` bytes is."""
         return _START + length + self.block - length % self.block + TAG_SIZE
 
-    def seal(self, text: bytes, associated: bytes) -> bytes:
-        """Return the envelope of a text, which opens only beside the bytes `associated`."""
+    def seal(self, text: bytes, associated: bytes, start: bytes = b"") -> bytes:
+        """Return the envelope of a text, behind the bytes `start`.
+
+        It opens only beside the bytes `associated`.
+        """
         header, aes, block = self
         size = len(text)
         padded = (text + _END_MARK).ljust(size + block - size % block, b"\0")
         nonce = token_bytes(NONCE_SIZE)
-        return b"".join((header, nonce, aes.encrypt(nonce, padded, header + associated)))
+        return b"".join((start, header, nonce, aes.encrypt(nonce, padded, header + associated)))
 
     def __repr__(self) -> str:
         return "<Cipher>"
@@ -74,27 +79,31 @@ class AEAD:
     of the ring is weak, where two have one key id, and where `cryptography` cannot encrypt.
     """
 
-    __slots__ = ("_aes", "_block", "_current", "_macs")
+    __slots__ = ("_aes", "_begin", "_block", "_current")
 
     def __init__(self, keys: KeyRing, purpose: str, *, block: int = BLOCK) -> None:
         if keys.weak:
             raise ConfigurationError("encryption needs strong secrets, old ones included")
         self._aes = _aes_gcm()
         self._block = block
-        self._macs = {
-            bytes((VERSION,)) + key.key_id: hmac_under(key.subkey(purpose)) for key in keys.keys
+        # To derive a key is to go on with a copy of what was hashed before the context.
+        self._begin = {
+            bytes((VERSION,)) + key.key_id: hashlib.sha256(_COUNTER + key.subkey(purpose)).copy
+            for key in keys.keys
         }
-        if len(self._macs) < len(keys.keys):
+        if len(self._begin) < len(keys.keys):
             raise ConfigurationError(
                 "two of the secrets have the same key id, which happens once in 65,536 times, and"
                 " what is encrypted could not tell them apart: generate another secret"
             )
-        self._current = next(iter(self._macs))
+        self._current = next(iter(self._begin))
 
     def cipher(self, context: bytes) -> Cipher:
         """Return what encrypts in a context: bytes that name it, and may hold secrets too."""
         header = self._current
-        return _cipher((header, self._aes(self._macs[header](context)), self._block))
+        derivation = self._begin[header]()
+        derivation.update(context)
+        return _cipher((header, self._aes(derivation.digest()), self._block))
 
     def open(self, envelope: bytes, context: bytes, associated: bytes) -> tuple[bytes, Cipher]:
         """Return the text of an envelope, and the cipher that encrypts in this context now.
@@ -103,10 +112,12 @@ class AEAD:
         `associated`, under a secret of the ring.
         """
         header = envelope[:_HEADER_SIZE]
-        mac = self._macs.get(header)
-        if mac is None:
+        begin = self._begin.get(header)
+        if begin is None:
             raise Undecipherable("the data is encrypted under a secret that is not ours")
-        aes = self._aes(mac(context))
+        derivation = begin()
+        derivation.update(context)
+        aes = self._aes(derivation.digest())
         try:
             padded = aes.decrypt(
                 envelope[_HEADER_SIZE:_START], envelope[_START:], header + associated
@@ -114,13 +125,13 @@ class AEAD:
         except (InvalidTag, ValueError):
             raise Undecipherable("the data was not encrypted in this place, as it is") from None
         # What was authenticated ends as it was written: in one mark, and zeros.
-        text = padded.rstrip(b"\0")[:-1]
+        text = padded[: padded.rindex(_END_MARK)]
         if header == self._current:
             return text, _cipher((header, aes, self._block))
         return text, self.cipher(context)
 
     def __repr__(self) -> str:
-        return f"<AEAD of {len(self._macs)} keys>"
+        return f"<AEAD of {len(self._begin)} keys>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an AEAD holds keys: build it from the configuration in each process")

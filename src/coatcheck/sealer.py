@@ -45,14 +45,14 @@ class Sealer:
     secret of the ring is weak.
     """
 
-    __slots__ = ("_aead", "_begin_pad", "_end", "_namespace", "_way")
+    __slots__ = ("_aead", "_begin_pad", "_namespace", "_start_size", "_way")
 
     def __init__(self, keys: KeyRing, namespace: str, *, by_client: bool) -> None:
         self._aead = AEAD(keys, "encryption")
         self._namespace = bytes((len(namespace),)) + namespace.encode("ascii")
         self._begin_pad = hashlib.sha256(_LABEL).copy
         self._way = _BY_CLIENT if by_client else _BY_SERVER
-        self._end = 1 + DATA_KEY_SIZE if by_client else 1
+        self._start_size = 1 + DATA_KEY_SIZE if by_client else 1
 
     def fresh(self, identity: Identity) -> Sealing:
         """Return the sealing of a session that begins: with a data key of its own, if it takes one.
@@ -91,19 +91,20 @@ class Sealer:
         if not isinstance(record, SealedRecord):
             raise Undecipherable("the data is not encrypted")
         digest, user, epoch, created, signed_in, idle, end, keep, codec, envelope, _, turn = record
-        place, start = self._place(identity), envelope[: self._end]
-        if envelope[:1] != self._way:
+        size, place = self._start_size, self._place(identity)
+        start = envelope[:size]
+        if start[:1] != self._way:
             raise Undecipherable("the data is encrypted otherwise than `encrypt` says")
         if known is not None:
             data_key = known.data_key
-        elif self._end == 1:
+        elif size == 1:
             data_key = b""
         elif identity.secret:
             data_key = self._wrap(start[1:], place, identity.secret)
         else:
             return make_record(record)._replace(codec=UNREADABLE, data=b"")
         data, cipher = self._aead.open(
-            envelope[self._end :], place + data_key, b"".join((start, place, record.bound))
+            envelope[size:], place + data_key, b"".join((start, place, record.bound))
         )
         sealing = make_sealing((cipher, place, data_key, start))
         return make_record(
@@ -117,8 +118,7 @@ class Sealer:
         """Wrap a data key, or unwrap it: the same pad does both."""
         pad = self._begin_pad()
         pad.update(place + secret)
-        both = int.from_bytes(data_key, "big") ^ int.from_bytes(pad.digest(), "big")
-        return both.to_bytes(DATA_KEY_SIZE, "big")
+        return (int.from_bytes(data_key) ^ int.from_bytes(pad.digest())).to_bytes(DATA_KEY_SIZE)
 
     def __repr__(self) -> str:
         return "<Sealer>"

@@ -33,7 +33,7 @@ class Sealing(NamedTuple):
     def seal(self, data: bytes, bound: bytes) -> bytes:
         """Return the envelope of data that opens only in its place, beside the bytes `bound`."""
         cipher, place, _, start = self
-        return start + cipher.seal(data, b"".join((start, place, bound)))
+        return cipher.seal(data, b"".join((start, place, bound)), start)
 
     def __repr__(self) -> str:
         return "<Sealing>"
