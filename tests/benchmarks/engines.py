@@ -33,6 +33,8 @@ NAMESPACE: Final = "coatcheck"
 _INODE: Final = 256
 """What ext4 keeps for a file beside its blocks."""
 _BATCH: Final = 5000
+_DAY: Final = 86_400_000
+"""Milliseconds."""
 
 
 def key_of(number: int) -> str:
@@ -123,19 +125,19 @@ class File(_Made):
     name = "file"
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stores: dict[str, FileStore] = {}
 
     def store(self, table: str) -> Any:
         """See `Engine.store`."""
         if table not in self._stores:
-            self._stores[table] = FileStore(f"{self._folder}/{table}")
+            self._stores[table] = FileStore(f"{self.folder}/{table}")
         return self._stores[table]
 
     def size(self, table: str) -> int:
         """See `Engine.size`."""
         total = 0
-        for folder, _, names in os.walk(f"{self._folder}/{table}"):
+        for folder, _, names in os.walk(f"{self.folder}/{table}"):
             for name in names:
                 total += os.lstat(f"{folder}/{name}").st_blocks * 512 + _INODE
         return total
@@ -152,19 +154,19 @@ class SQLite(Engine):
     name = "SQLite"
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stores: dict[str, SQLiteStore] = {}
 
     def store(self, table: str) -> Any:
         """See `Engine.store`."""
         if table not in self._stores:
-            self._stores[table] = store = SQLiteStore(f"{self._folder}/{table}.db")
+            self._stores[table] = store = SQLiteStore(f"{self.folder}/{table}.db")
             store.get(key_of(0))
         return self._stores[table]
 
     def _connect(self, table: str) -> closing[sqlite3.Connection]:
         self.store(table)
-        return closing(sqlite3.connect(f"{self._folder}/{table}.db", isolation_level=None))
+        return closing(sqlite3.connect(f"{self.folder}/{table}.db", isolation_level=None))
 
     def fill(
         self, table: str, count: int, payload: bytes, *, users: bool = False, lapsed: bool = False
@@ -211,82 +213,100 @@ class Redis(Engine):
     name = "Redis"
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._stores: dict[str, RedisStore] = {}
 
     def store(self, table: str) -> Any:
         """See `Engine.store`."""
         if table not in self._stores:
-            self._stores[table] = RedisStore(f"{self._server.url}/{len(self._stores)}", timeout=60)
-            self._server.ask("FLUSHDB", db=len(self._stores) - 1)
+            self._stores[table] = RedisStore(f"{self.server.url}/{len(self._stores)}", timeout=60)
+            self.server.ask("FLUSHDB", db=len(self._stores) - 1)
         return self._stores[table]
 
     def fill(
         self, table: str, count: int, payload: bytes, *, users: bool = False, lapsed: bool = False
     ) -> None:
-        """See `Engine.fill`; the server keeps what has lapsed too, as if it had not got to it."""
+        """See `Engine.fill`; the server removes what has lapsed a little later, bit by bit."""
         link = self.store(table)._link
         for first in range(0, count, _BATCH):
             numbers = range(first, min(first + _BATCH, count))
-            for reply in link.each(list(self._commands(numbers, payload, users, lapsed))):
+            lives = [self._life(number, count, lapsed) for number in numbers]
+            for reply in link.each(list(self._commands(numbers, payload, users, lapsed, lives))):
                 if isinstance(reply, Exception):
                     raise reply
 
+    def _life(self, number: int, count: int, lapsed: bool) -> int:
+        """Return the milliseconds after which the server removes a record.
+
+        Those that have lapsed have longer the more there are, as a purge takes: it meets the
+        server at its work.
+        """
+        if not lapsed or number % 2 == 0:
+            return _DAY
+        return count // 10 + number * 7919 % (count // 10 + 1)
+
     def _commands(
-        self, numbers: range, payload: bytes, users: bool, lapsed: bool
+        self, numbers: range, payload: bytes, users: bool, lapsed: bool, lives: list[int]
     ) -> Iterator[tuple[Any, ...]]:
-        life = 86_400_000
-        for number in numbers:
+        for number, life in zip(numbers, lives, strict=True):
             key, user = key_of(number), user_of(number) if users else None
             value = records.first(payload, _deadline(number, lapsed), user, b"%08d" % 0)
             if user is not None:
                 index = f"{NAMESPACE}/u/{user}"
                 entry = struct.pack(">dd", 1, 1.5e9) + b"0"
                 yield ("HSET", index, "e", 1_700_000_000_000_000, "c", 1, key, entry)
-                yield ("PEXPIRE", index, 2 * life)
+                yield ("PEXPIRE", index, 2 * _DAY)
             yield ("SET", f"{NAMESPACE}/s/{key}", value, "PX", life)
 
     def size(self, table: str) -> int:
         """See `Engine.size`."""
-        return int(self._server.ask("INFO", "memory")["used_memory"])
+        return int(self.server.ask("INFO", "memory")["used_memory"])
+
+    def number(self, table: str) -> int:
+        """Return the number of the database that is the table."""
+        return list(self._stores).index(table)
+
+    def expired(self) -> int:
+        """Return how many names the server has removed because their time was over."""
+        return int(self.server.ask("INFO", "stats")["expired_keys"])
 
     def usage(self, table: str) -> tuple[int, int]:
         """Return what `MEMORY USAGE` says of the first session's name, and of its user's index."""
-        number = list(self._stores).index(table)
+        number = self.number(table)
         names = (f"{NAMESPACE}/s/{key_of(0)}", f"{NAMESPACE}/u/{user_of(0)}")
-        session, index = (self._server.ask("MEMORY", "USAGE", name, db=number) for name in names)
+        session, index = (self.server.ask("MEMORY", "USAGE", name, db=number) for name in names)
         return int(session), int(index)
 
     def close(self) -> None:
         """See `Engine.close`."""
         for number, store in enumerate(self._stores.values()):
-            self._server.ask("FLUSHDB", db=number)
+            self.server.ask("FLUSHDB", db=number)
             store.close()
 
 
-class _SQL(Engine):
+class SQL(Engine):
     """Tables of one database, which differ by their prefix."""
 
     _KEY: str
     _USER: str
     _NUMBERS: str
-    _KEY_COLUMN = "key"
+    key_column = "key"
     _FALSE = "false"
 
-    def __init__(self, url: str, connection: Any) -> None:
-        self._url = url
-        self._connection = connection
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.connection = server.connect()
         self._stores: dict[str, SQLStore] = {}
 
     def store(self, table: str) -> Any:
         """See `Engine.store`."""
         if table not in self._stores:
-            self._stores[table] = store = SQLStore(self._url, prefix=f"{table}_", timeout=60)
+            self._stores[table] = store = SQLStore(self.server.url, prefix=f"{table}_", timeout=60)
             store.create_tables()
         return self._stores[table]
 
     def _do(self, statement: str, values: tuple[object, ...] = ()) -> Any:
-        with self._connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             # Without values a driver leaves a percent sign as it is.
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else None
@@ -300,7 +320,7 @@ class _SQL(Engine):
         numbers = self._NUMBERS.format(last=count - 1)
         owner = self._USER if users else "NULL"
         self._do(
-            f"INSERT INTO {table}_sessions (namespace, {self._KEY_COLUMN}, version, expires_at,"
+            f"INSERT INTO {table}_sessions (namespace, {self.key_column}, version, expires_at,"
             f" user_id, payload) SELECT '{NAMESPACE}', {self._KEY}, 1, {deadline} END, {owner}, %s"
             f" FROM {numbers}",
             (payload,),
@@ -325,10 +345,10 @@ class _SQL(Engine):
             store.close()
             for name in ("sessions", "user_sessions", "users", "namespaces"):
                 self._do(f"DROP TABLE {table}_{name}")
-        self._connection.close()
+        self.connection.close()
 
 
-class PostgreSQLEngine(_SQL):
+class PostgreSQLEngine(SQL):
     """PostgreSQL."""
 
     name = "PostgreSQL"
@@ -337,10 +357,10 @@ class PostgreSQLEngine(_SQL):
     _NUMBERS = "generate_series(0, {last}) AS n"
 
     def __init__(self, server: PostgreSQL) -> None:
-        super().__init__(server.url, server.connect())
+        super().__init__(server)
 
     def settle(self, table: str) -> None:
-        """See `_SQL.settle`."""
+        """See `SQL.settle`."""
         for name in ("sessions", "user_sessions", "users"):
             self._do(f"VACUUM ANALYZE {table}_{name}")
 
@@ -351,21 +371,21 @@ class PostgreSQLEngine(_SQL):
         return sum(int(size) for ((size,),) in sizes)
 
 
-class MariaDBEngine(_SQL):
+class MariaDBEngine(SQL):
     """MariaDB."""
 
     name = "MariaDB"
-    _KEY_COLUMN = "`key`"
+    key_column = "`key`"
     _FALSE = "0"
     _KEY = "MD5(n)"
     _USER = "CONCAT('user-', LPAD(n, 9, '0'))"
     _NUMBERS = "(SELECT seq AS n FROM seq_0_to_{last}) AS numbers"
 
     def __init__(self, server: MariaDB) -> None:
-        super().__init__(server.url, server.connect())
+        super().__init__(server)
 
     def settle(self, table: str) -> None:
-        """See `_SQL.settle`."""
+        """See `SQL.settle`."""
         for name in ("sessions", "user_sessions", "users"):
             self._do(f"ANALYZE TABLE {table}_{name}")
 
