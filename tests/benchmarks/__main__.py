@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks [--rounds 9] [--adapters wsgi,asgi] [--stores memory,sqlite]
     python -m tests.benchmarks --only mix --cpu
+    python -m tests.benchmarks --only flat --engines memory,sqlite --cpu
 
 "Added" is microseconds over the same application without sessions, in the same round; the ratio is
 to the bare store operations that the request cannot do without, timed in the same round too: a read
@@ -147,8 +148,10 @@ def main() -> None:
     parser.add_argument("--stores", default="memory,file,sqlite")
     parser.add_argument("--only", choices=["requests", "mix", *PARTS], help="one part")
     parser.add_argument("--engines", default="memory,file,sqlite,redis,postgresql,mariadb")
-    parser.add_argument("--cpu", action="store_true", help="time the mix by the processor's clock")
+    parser.add_argument("--cpu", action="store_true", help="time by the processor's clock")
     options = parser.parse_args()
+    if options.cpu and options.only in PARTS:
+        by_the_processor()
     if options.only in PARTS:
         PARTS[options.only](options.engines.split(","))
         return

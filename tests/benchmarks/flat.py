@@ -1,8 +1,10 @@
 """What an operation costs beside a thousand sessions, and beside a million; and a purge of these.
 
 Tables of all sizes stand on one engine at the same time and take turns, so that what else the
-machine does meets all of them. The records that are read and written are scattered over the whole
-table. A new one is deleted again, so that a table keeps its size.
+machine does meets all of them, and so do the store and the engine's bare operations (`bare.py`):
+what grows with these is not ours. The records that are read and written are scattered over the
+whole table; their keys are made before the clock is read. A new record is deleted again, so that a
+table keeps its size.
 
 The purge is of a table each second record of which has expired: in steps of 1,000, as the stores
 purge by themselves; the longest step is what one request could wait for. Redis is not asked, which
@@ -12,14 +14,15 @@ removes what has expired by itself, nor is the store in memory, which does so at
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from itertools import count as counting
 from typing import Any, Final
 
+from tests.benchmarks import bare, timing
+from tests.benchmarks.bare import RUNS, Requests, changed
 from tests.benchmarks.engines import FUTURE, Engine, key_of
 from tests.benchmarks.footprint import TYPICAL, opened, payload
-from tests.benchmarks.timing import medians, timed
+from tests.benchmarks.timing import medians
 
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 LARGEST: Final = {"file": 100_000}
@@ -27,45 +30,58 @@ LARGEST: Final = {"file": 100_000}
 ROUNDS: Final = 15
 PURGES_ITSELF: Final = frozenset({"redis", "memory"})
 STEP: Final = 1000
+WAYS: Final = ("ours", "bare")
 _STRIDE: Final = 7_919
 """A prime, so that the records come in no order that an engine could like."""
 
 
-def requests(store: Any, size: int) -> dict[str, Callable[[], object]]:
-    """Return what requests ask of a store with `size` records: read, write, and begin a session."""
-    numbers: Iterator[int] = counting(1)
-    data = payload(TYPICAL)
+def through(store: Any, data: bytes) -> Requests:
+    """Return what requests ask of a store."""
 
-    def scattered() -> str:
-        return key_of(next(numbers) * _STRIDE % size)
-
-    def read() -> None:
-        if store.get(scattered()) is None:
+    def read(key: str) -> None:
+        if store.get(key) is None:
             raise RuntimeError("a record was lost")
 
-    def write() -> None:
-        key = scattered()
+    def write(key: str) -> None:
         found = store.get(key)
-        changed = found.payload[:-4] + found.version.to_bytes(4, "big")
-        store.update(key, changed, version=found.version, expires_at=FUTURE)
+        fresh = changed(found.payload, found.version)
+        store.update(key, fresh, version=found.version, expires_at=FUTURE)
 
-    def begin() -> None:
-        key = key_of(size + next(numbers))
+    def begin(key: str) -> None:
         store.create(key, data, expires_at=FUTURE, user_id=None)
         store.delete(key)
 
-    return {"read": read, "write": write, "new, then deleted": begin}
+    return Requests(read, write, begin)
+
+
+def scattered(request: Callable[[str], object], first: int, size: int) -> Callable[[int], float]:
+    """Return what makes the request so many times, of the records `first` to `first + size`."""
+    numbers = counting(1)
+
+    def run(times: int) -> float:
+        keys = [key_of(first + next(numbers) * _STRIDE % size) for _ in range(times)]
+        start = timing.clock()
+        for key in keys:
+            request(key)
+        return timing.clock() - start
+
+    return run
 
 
 def measure_flat(
     engine: Engine, sizes: tuple[int, ...], rounds: int = ROUNDS
-) -> dict[tuple[int, str], float]:
-    """Return the median seconds of each request beside each number of records."""
-    plan: dict[tuple[int, str], Callable[[int], float]] = {}
+) -> dict[tuple[int, str, str], float]:
+    """Return the median seconds of each request beside each number of records, by who makes it."""
+    plan: dict[tuple[int, str, str], Callable[[int], float]] = {}
     for size in sizes:
-        engine.fill(f"of{size}", size, payload(TYPICAL))
-        for name, request in requests(engine.store(f"of{size}"), size).items():
-            plan[size, name] = partial(timed, request)
+        table, data = f"of{size}", payload(TYPICAL)
+        engine.fill(table, size, data)
+        ours, other = through(engine.store(table), data), bare.of(engine, table, size, data)
+        for name, field in RUNS.items():
+            # Records that are not there have numbers of their own.
+            first = size if field == "begin" else 0
+            for way, requests in zip(WAYS, (ours, other), strict=True):
+                plan[size, name, way] = scattered(getattr(requests, field), first, size)
     return medians(plan, rounds)
 
 
@@ -100,9 +116,13 @@ def show_flat(names: list[str], largest: int = SIZES[-1]) -> None:
             sizes = tuple(size for size in SIZES if size <= most)
             results = measure_flat(engine, sizes)
             print(f'"{engine.name}": {{', flush=True)
-            for request in ("read", "write", "new, then deleted"):
-                cells = ", ".join(f"{results[size, request] * 1e6:.1f}" for size in sizes)
-                print(f'    "{request}": ({cells}),', flush=True)
+            for request in RUNS:
+                ours, other = (
+                    tuple(round(results[size, request, way] * 1e6, 2) for size in sizes)
+                    for way in WAYS
+                )
+                times = ", ".join(f"{a / b:.1f}" for a, b in zip(ours, other, strict=True))
+                print(f'    "{request}": Flat({ours}, {other}),  # times bare: {times}', flush=True)
             print("},", flush=True)
             if name not in PURGES_ITSELF:
                 taken, longest, removed = measure_purge(engine, most)
