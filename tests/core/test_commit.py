@@ -183,10 +183,10 @@ def test_what_fails_at_the_end_is_an_event(browser: Browser) -> None:
 
 
 def test_a_page_that_only_reads_asks_for_no_commit(clock: ManualClock, browser: Browser) -> None:
-    """Until a touch is due, adapters make no coroutine."""
-    browser.visit(put(k=1))
+    """Until a touch is due adapters make no coroutine, nor where lists were handed out."""
+    browser.visit(put(cart=["tea"]))
     exchange = browser.begin()
-    assert exchange.session["k"] == 1
+    assert exchange.session["cart"] == ["tea"]
     lifecycle = browser.harness.lifecycle
     clock.advance(59)
     assert lifecycle.idle(exchange.visit)

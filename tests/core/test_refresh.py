@@ -138,6 +138,7 @@ def test_refresh_without_a_record_does_nothing(browser: Browser) -> None:
     """A new session has nothing to read again, and keeps what it was given."""
     session = browser.begin().session
     session["a"] = 1
+    assert session.handle  # from here on there is one that it will have
     session.refresh()
     assert dict(session) == {"a": 1}
     assert browser.harness.store.calls == []

@@ -10,7 +10,13 @@ import pytest
 from coatcheck import EncryptedCookieStore
 from coatcheck.drivers import run_now
 from coatcheck.errors import ConfigurationError, StoreError
-from coatcheck.events import SecretReused, SessionRevoked, TouchFailed, WrongSecret
+from coatcheck.events import (
+    SecretReused,
+    SessionDestroyed,
+    SessionRevoked,
+    TouchFailed,
+    WrongSecret,
+)
 from coatcheck.face import do_not_renew
 from coatcheck.manager import SessionManager
 from coatcheck.options import Options
@@ -407,6 +413,22 @@ def test_who_brings_the_current_id_as_well_is_no_thief(harness: Harness, browser
     assert exchange.session.user_id == "ann"
     exchange.finish()
     assert harness.told(SecretReused) == []
+
+
+def test_all_that_is_to_be_ended_in_a_request_is_ended(harness: Harness, browser: Browser) -> None:
+    """A stolen session and one that signs out, in one request: the one, and the other."""
+    stolen = _rotate(browser)
+    browser.visit()
+    harness.clock.advance(IN_FLIGHT)
+    other = Browser(harness)
+    other.visit(sign_in("bob"))
+    exchange = browser.begin(f"session={stolen}; session={other.id}")
+    assert exchange.session.user_id == "bob"
+    exchange.session.logout()
+    assert exchange.finish().deleted
+    assert harness.live() == []
+    assert [event.reason for event in harness.told(SessionRevoked)] == ["stolen"]
+    assert [event.user_id for event in harness.told(SessionDestroyed)] == ["bob"]
 
 
 def test_a_theft_is_told_where_a_replaced_record_is_told_too(
