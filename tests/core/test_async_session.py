@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ import pytest
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import Blocking
 from coatcheck.errors import SessionEnded, SessionNotLoaded, StoreError
-from coatcheck.events import Event, SecretReused
+from coatcheck.events import ChangesDropped, Event, SecretReused
 from coatcheck.face import visit_of
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
@@ -295,6 +296,26 @@ async def test_the_last_save_is_not_cancelled(suspending: Server) -> None:
 
     assert await _cancelled(commit, suspending, "update")
     assert dict(await suspending.session(session_id).load()) == {"k": 2}
+
+
+@pytest.mark.parametrize("error", [TimeoutError, GeneratorExit])
+async def test_a_last_save_that_was_broken_off_is_told(
+    suspending: Server, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """A store that takes too long raises nothing, the end of the loop goes on; both are told."""
+    session = await suspending.session(await suspending.stored(k=1)).load()
+    session["k"] = 2
+    visit = visit_of(session)
+    assert visit is not None
+
+    async def break_off(work: Coroutine[Any, Any, Any]) -> None:
+        work.close()
+        raise error
+
+    monkeypatch.setattr(suspending.runtime, "shield", break_off)
+    with pytest.raises(error) if error is not TimeoutError else nullcontext():
+        await suspending.lifecycle.commit_late(visit)
+    assert suspending.events[1:] == [ChangesDropped(session.handle, ("k",), "late")]
 
 
 async def test_two_threads_may_look_first_at_the_same_time(
