@@ -24,19 +24,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "redis: an update inserts",
         _SCRIPTS,
-        "if #head == 0 or number(now) >= number(head, 11) then\n    return false\nend\n",
+        "if #head == 0 or struct.unpack('>d', now) >= struct.unpack('>d', head, 11) then\n"
+        "    return false\n"
+        "end\n",
         "if #head == 0 then\n"
-        "    write(start .. string.rep('\\\\0', 10) .. payload, life)\n"
+        "    redis.call('SET', KEYS[1], value)\n"
         "    return 1\n"
         "end\n"
-        "if number(now) >= number(head, 11) then\n    return false\nend\n",
+        "if struct.unpack('>d', now) >= struct.unpack('>d', head, 11) then\n"
+        "    return false\n"
+        "end\n",
         (f"{_OF_REDIS}::test_26_update_after_delete",),
     ),
     Mutation(
         "redis: an update forgets whose the record is",
         _SCRIPTS,
-        "string.sub(head, 35, 36) .. owner .. payload, life)",
-        "'\\\\0\\\\0' .. payload, life)",
+        ".. string.sub(head, 35, 36) .. owner .. string.sub(value, 37)",
+        ".. string.sub(value, 35)",
         (f"{_TESTS}/test_redis.py::test_an_index_outlives_its_sessions",),
     ),
     Mutation(
@@ -49,14 +53,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "redis: a touch shortens",
         _SCRIPTS,
-        "if number(head, 11) < number(deadline) then",
-        "if number(deadline) then",
+        "if struct.unpack('>d', head, 11) < struct.unpack('>d', deadline) then",
+        "if struct.unpack('>d', deadline) then",
         (f"{_OF_REDIS}::test_14_touch_never_shortens",),
     ),
     Mutation(
         "redis: an index may go before its sessions",
         _SCRIPTS,
-        "number(deadline) > number(head, 27) then",
+        "struct.unpack('>d', deadline) > struct.unpack('>d', head, 27) then",
         "false then",
         (f"{_TESTS}/test_redis.py::test_an_index_outlives_its_sessions",),
     ),

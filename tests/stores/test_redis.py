@@ -141,7 +141,7 @@ def test_a_write_sent_twice_is_one_write(way: Way, raw: Any, clock: ManualClock)
     """A client that has lost the answer and sends the command again is told of its own success."""
     way.create()
     arguments = update_arguments(b"new", 1, NEVER, clock())
-    command = ("EVAL", scripts.UPDATE.text, 1, SESSION, *arguments, b"")
+    command = ("EVAL", scripts.UPDATE.text, 1, SESSION, *arguments)
     assert raw.execute_command(*command) == 1
     assert raw.execute_command(*command) == 1
     assert way.update(version=1) == Conflict(Stored(2, NEVER, b"new"))

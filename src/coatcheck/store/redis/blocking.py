@@ -102,7 +102,7 @@ class RedisStore:
             return run_now(self._steps.create(key, payload, expires_at, user_id))
         life, token = time_to_live(expires_at, self.clock()), records.new_token()
         value = records.first(payload, expires_at, None, token)
-        if self._call("SET", name, value, "NX", "PX", life or 1) is not None:
+        if self._call("SET", name, value, "NX", "PX", life) is not None:
             return True
         return run_now(self._steps.take(key, value, life, None, token))
 
@@ -113,7 +113,7 @@ class RedisStore:
         name = self._sessions + check_key(key).encode()
         check_deadline(expires_at)
         arguments = update_arguments(payload, version, expires_at, self.clock())
-        reply = self._run(UPDATE, name, *arguments, b"")
+        reply = self._run(UPDATE, name, *arguments)
         if isinstance(reply, list):
             return run_now(self._steps.update(key, payload, version, expires_at))
         return outcome(reply, version)

@@ -92,38 +92,22 @@ class ConnectionLink:
 
     def call(self, *command: Argument) -> Reply:
         """See `Link.call`."""
-        packed = _pack(command)
-        lent = self._take()
-        try:
-            lent.send(packed)
-            # As `receive`, but without asking the parser before there is anything to parse.
-            lent.feed(lent.recv(_READ))
-            if (reply := lent.gets()) is _NOTHING:
-                reply = lent.receive()
-        except BaseException as error:
-            wrong = self._broken(lent, error)
-            if wrong is None:
-                raise
-            raise wrong from error
-        lent.used_at = time.monotonic()
-        self._idle.append(lent)
-        if isinstance(reply, Exception):
-            raise self._refused(reply) from reply
-        return reply
+        return self._exchange(_pack(command))
 
     def read(self, *command: Argument) -> Reply:
         """See `Link.read`."""
+        packed = _pack(command)
         try:
-            return self.call(*command)
+            return self._exchange(packed)
         except Unreachable:
             # The server may have been restarted; what was idle is as old as what has failed.
             self._drop_idle()
-            return self.call(*command)
+            return self._exchange(packed)
 
     def run(self, script: Script, name: bytes, *arguments: Argument) -> Reply:
         """See `Link.run`."""
         try:
-            return self.call("EVALSHA", script.sha, b"1", name, *arguments)
+            return self._exchange(_pack(("EVALSHA", script.sha, b"1", name, *arguments)))
         except NoScript:
             return self.call("EVAL", script.text, b"1", name, *arguments)
 
@@ -152,6 +136,26 @@ class ConnectionLink:
         self._closed = True
         self._drop_idle()
         self._idle = _Closing()
+
+    def _exchange(self, packed: bytes) -> Reply:
+        """Return the reply to one command."""
+        lent = self._take()
+        try:
+            lent.send(packed)
+            # As `receive`, but without asking the parser before there is anything to parse.
+            lent.feed(lent.recv(_READ))
+            if (reply := lent.gets()) is _NOTHING:
+                reply = lent.receive()
+        except BaseException as error:
+            wrong = self._broken(lent, error)
+            if wrong is None:
+                raise
+            raise wrong from error
+        lent.used_at = time.monotonic()
+        self._idle.append(lent)
+        if isinstance(reply, Exception):
+            raise self._refused(reply) from reply
+        return reply
 
     def _take(self) -> Lent:
         if os.getpid() != self._process:

@@ -48,13 +48,13 @@ def everything_under(start: bytes) -> bytes:
     return _GLOB.sub(rb"\\\g<0>", start) + b"*"
 
 
-def time_to_live(deadline: float | None, now: float) -> int | None:
+def time_to_live(deadline: float | None, now: float) -> bytes:
     """Return how many milliseconds a name is to last that is needed until the deadline.
 
-    Relative, because the server's clock is not ours, and with the time added for which other
-    applications may find the record live by clocks that are behind.
+    Empty where it is to last for ever. Relative, because the server's clock is not ours, and with
+    the time added for which other applications may find the record live by clocks that are behind.
     """
     if deadline is None:
-        return None
-    left = deadline - now + GARBAGE_AFTER
-    return max(1, int(min(left * 1000, _LONGEST)))
+        return b""
+    left = (deadline - now + GARBAGE_AFTER) * 1000
+    return b"%d" % (left if 1 <= left <= _LONGEST else max(1, min(left, _LONGEST)))

@@ -14,18 +14,18 @@ from math import inf, isnan
 from typing import Final
 
 from coatcheck.errors import CorruptRecord
-from coatcheck.store.protocol import Stored
+from coatcheck.store.protocol import Stored, make_stored
 from coatcheck.store.redis.keys import HORIZON
 
 MAGIC: Final = b"r1"
 _HEAD: Final = struct.Struct(">2sQd8sdH")
 _SIZE: Final = _HEAD.size
-_START: Final = struct.Struct(">2sQd8s")
 _DOUBLE: Final = struct.Struct(">d")
 _VERSION: Final = struct.Struct(">Q")
 _ALL_BITS: Final = 0xFFFFFFFFFFFFFFFF
 
 pack_time: Final = _DOUBLE.pack
+_pack_head: Final = _HEAD.pack
 _unpack_head: Final = _HEAD.unpack_from
 
 
@@ -37,14 +37,20 @@ def new_token() -> bytes:
 def first(payload: bytes, expires_at: float | None, user_id: str | None, token: bytes) -> bytes:
     """Return the value of a new record."""
     user = b"" if user_id is None else user_id.encode("utf-8", "surrogatepass")
+    return _value(1, payload, expires_at, token, user)
+
+
+def following(version: int, payload: bytes, expires_at: float | None) -> bytes:
+    """Return the value that a record's next version has where the record is nobody's."""
+    return _value((version + 1) & _ALL_BITS, payload, expires_at, new_token(), b"")
+
+
+def _value(
+    version: int, payload: bytes, expires_at: float | None, token: bytes, user: bytes
+) -> bytes:
     deadline = inf if expires_at is None else expires_at
-    head = _HEAD.pack(MAGIC, 1, deadline, token, horizon(expires_at), len(user))
-    return b"".join((head, user, payload))
-
-
-def start(version: int, expires_at: float | None, token: bytes) -> bytes:
-    """Return the first fields of a version, up to the horizon."""
-    return _START.pack(MAGIC, version, inf if expires_at is None else expires_at, token)
+    head = _pack_head(MAGIC, version, deadline, token, deadline + HORIZON, len(user))
+    return head + user + payload if user else head + payload
 
 
 def pack_version(version: int) -> bytes:
@@ -65,7 +71,7 @@ def parse(value: bytes) -> Stored:
         raise CorruptRecord("the value is too short to be a record of this store") from None
     if magic != MAGIC or isnan(deadline) or len(value) < _SIZE + length:
         raise CorruptRecord("the value is not one that this store has written")
-    return Stored(version, None if deadline == inf else deadline, value[_SIZE + length :])
+    return make_stored((version, None if deadline == inf else deadline, value[_SIZE + length :]))
 
 
 def live(value: bytes | None, now: float) -> Stored | None:

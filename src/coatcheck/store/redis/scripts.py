@@ -4,7 +4,8 @@ A script has one key, so that it runs on any node of a cluster. It is called by 
 whole where the server does not know it, after a restart or a failover.
 
 In Lua, positions count from 1: a value's version lies at 3, its deadline at 11, its token at 19,
-its horizon at 27, the length of its user at 35, its user at 37.
+its horizon at 27, the length of its user at 35, its user at 37. What two scripts have in common is
+text and no function: to make one costs more than to compare a version.
 """
 
 from __future__ import annotations
@@ -29,22 +30,19 @@ local head = redis.call('GETRANGE', KEYS[1], 0, 99)
 if #head > 0 and (#head < 36 or string.sub(head, 1, 2) ~= 'r1') then
     return redis.error_reply('NOTARECORD the value is not one of this store: delete it')
 end
-local function number(text, at)
-    return (struct.unpack('>d', text, at or 1))
+"""
+_OWNER: Final = """
+local length = struct.unpack('>H', head, 35)
+local owner = string.sub(head, 37, 36 + length)
+if #owner < length then
+    owner = redis.call('GETRANGE', KEYS[1], 36, 35 + length)
 end
-local function user()
-    local length = struct.unpack('>H', head, 35)
-    if #head >= 36 + length then
-        return string.sub(head, 37, 36 + length)
-    end
-    return redis.call('GETRANGE', KEYS[1], 36, 35 + length)
-end
-local function write(value, life)
-    if life == '' then
-        redis.call('SET', KEYS[1], value)
-    else
-        redis.call('SET', KEYS[1], value, 'PX', life)
-    end
+"""
+_WRITE: Final = """
+if life == '' then
+    redis.call('SET', KEYS[1], value)
+else
+    redis.call('SET', KEYS[1], value, 'PX', life)
 end
 """
 
@@ -57,12 +55,17 @@ if #head > 0 then
     if string.sub(head, 19, 26) == token then
         return ''
     end
-    if number(now) < number(head, 11) then
+    if struct.unpack('>d', now) < struct.unpack('>d', head, 11) then
         return 0
     end
-    before = user()
+    """
+    + _OWNER
+    + """
+    before = owner
 end
-write(value, life)
+"""
+    + _WRITE
+    + """
 return before
 """
 )
@@ -71,47 +74,55 @@ return before
 UPDATE: Final = Script(
     _HEAD
     + """
-local version, start, payload, now, life, horizon =
-    ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-if #head == 0 or number(now) >= number(head, 11) then
+local version, value, now, life, horizon = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+if #head == 0 or struct.unpack('>d', now) >= struct.unpack('>d', head, 11) then
     return false
 end
 if string.sub(head, 3, 10) ~= version then
-    if string.sub(head, 3, 10) == string.sub(start, 3, 10)
-        and string.sub(head, 19, 26) == string.sub(start, 19, 26) then
+    if string.sub(head, 3, 10) == string.sub(value, 3, 10)
+        and string.sub(head, 19, 26) == string.sub(value, 19, 26) then
         return 1
     end
     return redis.call('GET', KEYS[1])
 end
-local owner = ''
 if string.sub(head, 35, 36) ~= '\\0\\0' then
-    owner = user()
-    if horizon == '' and number(start, 11) > number(head, 27) then
+    """
+    + _OWNER
+    + """
+    if not horizon and struct.unpack('>d', value, 11) > struct.unpack('>d', head, 27) then
         return {owner}
     end
+    value = string.sub(value, 1, 26) .. (horizon or string.sub(head, 27, 34))
+        .. string.sub(head, 35, 36) .. owner .. string.sub(value, 37)
 end
-if horizon == '' then
-    horizon = string.sub(head, 27, 34)
-end
-write(start .. horizon .. string.sub(head, 35, 36) .. owner .. payload, life)
+"""
+    + _WRITE
+    + """
 return 1
 """
 )
 """1: updated; nil: gone; the value that stands: a conflict; a list of the user: first see to it
-that the user's index is kept for long enough, then come back with the new horizon."""
+that the user's index is kept for long enough, then come back with the new horizon.
+
+The new value comes as nobody's: a record that is somebody's keeps its user."""
 
 TOUCH: Final = Script(
     _HEAD
     + """
 local version, deadline, now, life, horizon = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if #head == 0 or string.sub(head, 3, 10) ~= version or number(now) >= number(head, 11) then
+if #head == 0 or string.sub(head, 3, 10) ~= version
+    or struct.unpack('>d', now) >= struct.unpack('>d', head, 11) then
     return 0
 end
-if number(head, 11) < number(deadline) then
-    if horizon ~= '' then
+if struct.unpack('>d', head, 11) < struct.unpack('>d', deadline) then
+    if horizon then
         redis.call('SETRANGE', KEYS[1], 26, horizon)
-    elseif string.sub(head, 35, 36) ~= '\\0\\0' and number(deadline) > number(head, 27) then
-        return {user()}
+    elseif string.sub(head, 35, 36) ~= '\\0\\0'
+        and struct.unpack('>d', deadline) > struct.unpack('>d', head, 27) then
+        """
+    + _OWNER
+    + """
+        return {owner}
     end
     redis.call('SETRANGE', KEYS[1], 10, deadline)
     redis.call('PEXPIRE', KEYS[1], life, 'GT')

@@ -23,8 +23,8 @@ from coatcheck.store.protocol import (
     IndexEntry,
     Refused,
     Stored,
-    Updated,
     UpdateOutcome,
+    make_updated,
 )
 from coatcheck.store.redis import records, scripts, users
 from coatcheck.store.redis.keys import (
@@ -58,9 +58,9 @@ class Steps:
         name, now, token = self._names.session(key), self._clock(), records.new_token()
         value = records.first(payload, expires_at, user_id, token)
         life = time_to_live(expires_at, now)
-        insert: Command = ("SET", name, value, "NX")
-        if life is not None:
-            insert = (*insert, "PX", life)
+        insert: Command = (
+            ("SET", name, value, "NX", "PX", life) if life else ("SET", name, value, "NX")
+        )
         if user_id is None:
             created = await self._link.call(*insert)
         else:
@@ -70,12 +70,12 @@ class Steps:
         return await self.take(key, value, life, user_id, token)
 
     async def take(
-        self, key: str, value: bytes, life: int | None, user_id: str | None, token: bytes
+        self, key: str, value: bytes, life: bytes, user_id: str | None, token: bytes
     ) -> bool:
         """Insert where `SET NX` could not: over an expired record, or over one's own."""
         moment = records.pack_time(self._clock())
         before = await self._link.run(
-            scripts.CREATE, self._names.session(key), value, life or "", moment, token
+            scripts.CREATE, self._names.session(key), value, life, moment, token
         )
         if before == 0:
             return False
@@ -89,7 +89,7 @@ class Steps:
         """Compare and set."""
         name, now = self._names.session(key), self._clock()
         arguments = update_arguments(payload, version, expires_at, now)
-        reply: Reply = await self._link.run(scripts.UPDATE, name, *arguments, b"")
+        reply: Reply = await self._link.run(scripts.UPDATE, name, *arguments)
         if isinstance(reply, list):
             await self._link.call(*self._keep(self._names.users + _owner(reply), expires_at))
             horizon = records.pack_time(records.horizon(expires_at))
@@ -100,7 +100,7 @@ class Steps:
         """Move the deadline of exactly `version` forward."""
         name, now = self._names.session(key), self._clock()
         arguments = touch_arguments(version, expires_at, now)
-        reply: Reply = await self._link.run(scripts.TOUCH, name, *arguments, b"")
+        reply: Reply = await self._link.run(scripts.TOUCH, name, *arguments)
         if isinstance(reply, list):
             await self._link.call(*self._keep(self._names.users + _owner(reply), expires_at))
             horizon = records.pack_time(records.horizon(expires_at))
@@ -200,7 +200,7 @@ class Steps:
         """Take the interval, unless it is taken."""
         times = (records.pack_time(self._clock()), records.pack_time(interval))
         life = time_to_live(interval, 0)
-        return bool(await self._link.run(scripts.CLAIM, self._names.purge, *times, life or "") == 1)
+        return bool(await self._link.run(scripts.CLAIM, self._names.purge, *times, life) == 1)
 
     async def scan(self, cursor: str | None, count: int) -> tuple[Sequence[str], str | None]:
         """Return the live keys of a page, and the cursor of the next.
@@ -254,7 +254,7 @@ class Steps:
         """Return the command by which an index outlives a record with that deadline."""
         until = None if expires_at is None else expires_at + HORIZON
         life = time_to_live(until, self._clock())
-        return ("PERSIST", index) if life is None else ("PEXPIRE", index, life, "GT")
+        return ("PEXPIRE", index, life, "GT") if life else ("PERSIST", index)
 
     async def _after(self, first: Command, second: Command) -> Reply:
         """Run a command once another has succeeded; return the reply to it."""
@@ -272,24 +272,20 @@ def _owner(reply: Reply) -> bytes:
 
 def update_arguments(
     payload: bytes, version: int, expires_at: float | None, now: float
-) -> tuple[bytes | int, ...]:
+) -> tuple[bytes, bytes, bytes, bytes]:
     """Return what `UPDATE` is given, but for the horizon."""
-    start = records.start((version + 1) & 0xFFFFFFFFFFFFFFFF, expires_at, records.new_token())
-    life = time_to_live(expires_at, now)
-    moment = records.pack_time(now)
     return (
         records.pack_version(version),
-        start,
-        bytes(payload),
-        moment,
-        b"" if life is None else life,
+        records.following(version, payload, expires_at),
+        records.pack_time(now),
+        time_to_live(expires_at, now),
     )
 
 
 def outcome(reply: Reply, version: int) -> UpdateOutcome:
     """Return what a reply to `UPDATE` means."""
     if reply == 1:
-        return Updated(version + 1)
+        return make_updated((version + 1,))
     if reply is None:
         return Gone()
     try:
@@ -298,8 +294,13 @@ def outcome(reply: Reply, version: int) -> UpdateOutcome:
         raise StoreError(f"{error}; delete it") from error
 
 
-def touch_arguments(version: int, expires_at: float, now: float) -> tuple[bytes | int, ...]:
+def touch_arguments(
+    version: int, expires_at: float, now: float
+) -> tuple[bytes, bytes, bytes, bytes]:
     """Return what `TOUCH` is given, but for the horizon."""
-    life = time_to_live(expires_at, now) or 1
-    moment = records.pack_time(now)
-    return (records.pack_version(version), records.pack_time(expires_at), moment, life)
+    return (
+        records.pack_version(version),
+        records.pack_time(expires_at),
+        records.pack_time(now),
+        time_to_live(expires_at, now),
+    )
