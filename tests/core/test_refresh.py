@@ -92,7 +92,7 @@ def test_refresh_brings_back_nothing_that_a_sign_in_left_behind(browser: Browser
 @pytest.mark.parametrize(
     ("begun", "kept"), [(sign_in("ann"), None), (put(a=1), ["a"])], ids=["empty", "all-kept"]
 )
-def test_refresh_brings_nothing_along_where_a_sign_in_left_nothing_behind(
+def test_refresh_brings_nothing_past_a_sign_in(
     browser: Browser, begun: Act, kept: list[str] | None
 ) -> None:
     """What was saved meanwhile stays behind also where there was nothing to be dropped before."""

@@ -96,6 +96,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TEST}_succession_races.py::test_what_a_save_was_merged_with_passes_on",),
     ),
     Mutation(
+        "2: a refresh brings another user's data past a sign-in",
+        _LIFECYCLE,
+        "mine == base and keep is None and not cleared",
+        "mine == base and not cleared",
+        (f"{_TEST}_refresh.py::test_refresh_brings_nothing_past_a_sign_in",),
+    ),
+    Mutation(
+        "2: a refresh forgets a clear",
+        _LIFECYCLE,
+        "mine == base and keep is None and not cleared",
+        "mine == base and keep is None",
+        (f"{_TEST}_refresh.py::test_refresh_keeps_a_clear_after_which_all_was_put_back",),
+    ),
+    Mutation(
         "3: a late save goes on where the record is gone",
         _SAVING,
         '        if not isinstance(outcome, Conflict):\n            visit.lose("gone")\n',
