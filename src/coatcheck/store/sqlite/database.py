@@ -67,6 +67,10 @@ class Database:
         self.path = files.absolute_path(path)
         self.clock = clock
         self.timeout = timeout
+        # No larger cache, no `mmap_size`. Beside a million sessions a read takes as long with them,
+        # for what grows is the way to memory (docs/explanation/scale.md). A commit of any other
+        # connection empties the cache, which takes the longer the larger it ever was; and a mapped
+        # page that the disk cannot read ends the process with SIGBUS, not the call with an error.
         self._settings = [
             f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}",
             # Functions that a planted schema names are not to be run.
