@@ -425,8 +425,8 @@ def test_all_that_is_to_be_ended_in_a_request_is_ended(harness: Harness, browser
     exchange = browser.begin(f"session={stolen}; session={other.id}")
     assert exchange.session.user_id == "bob"
     exchange.session.logout()
-    assert exchange.finish().deleted
     assert harness.live() == []
+    assert exchange.finish().deleted
     assert [event.reason for event in harness.told(SessionRevoked)] == ["stolen"]
     assert [event.user_id for event in harness.told(SessionDestroyed)] == ["bob"]
 
