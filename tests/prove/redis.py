@@ -6,6 +6,7 @@ from tests.prove.mutation import Mutation
 
 _REDIS = "src/coatcheck/store/redis"
 _SCRIPTS, _USERS, _STEPS = f"{_REDIS}/scripts.py", f"{_REDIS}/users.py", f"{_REDIS}/steps.py"
+_RECENT = f"{_REDIS}/recent.py"
 _CONNECTION, _STREAM = f"{_REDIS}/connection.py", f"{_REDIS}/stream.py"
 
 _TESTS = "tests/stores"
@@ -42,6 +43,34 @@ MUTATIONS: tuple[Mutation, ...] = (
         ".. string.sub(head, 35, 36) .. owner .. string.sub(value, 37)",
         ".. string.sub(value, 35)",
         (f"{_TESTS}/test_redis.py::test_an_index_outlives_its_sessions",),
+    ),
+    Mutation(
+        "redis: an update that compared unequal counts as made",
+        _RECENT,
+        "if reply == swap[4]:",
+        "if reply is not None:",
+        (f"{_TESTS}/test_redis_recent.py::test_a_conflict_brings_the_record_along",),
+    ),
+    Mutation(
+        "redis: an update meets its own touch as a conflict",
+        _RECENT,
+        "return None if current.version == version else Conflict(current)",
+        "return Conflict(current)",
+        (f"{_TESTS}/test_redis_recent.py::test_a_touch_is_no_conflict",),
+    ),
+    Mutation(
+        "redis: an update compares another version than it names",
+        f"{_REDIS}/records.py",
+        "if at != version or now >= before:",
+        "if now >= before:",
+        (f"{_TESTS}/test_redis_recent.py::test_a_version_that_was_not_read",),
+    ),
+    Mutation(
+        "redis: an update brings back what has expired",
+        f"{_REDIS}/records.py",
+        "if at != version or now >= before:",
+        "if at != version:",
+        (f"{_TESTS}/test_redis_recent.py::test_what_has_expired_stays_so",),
     ),
     Mutation(
         "redis: what has expired is handed out",

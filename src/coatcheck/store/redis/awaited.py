@@ -20,11 +20,12 @@ from coatcheck.store.protocol import (
 from coatcheck.store.redis import records
 from coatcheck.store.redis.keys import Names, time_to_live
 from coatcheck.store.redis.opening import Extras, open_async_link
+from coatcheck.store.redis.recent import Recent, swapped
 from coatcheck.store.redis.replicas import AsyncWaitingLink, check_replicas
 from coatcheck.store.redis.scripts import UPDATE
 from coatcheck.store.redis.steps import Steps, outcome, update_arguments
 from coatcheck.store.redis.stream import StreamLink
-from coatcheck.store.redis.trouble import NotAString
+from coatcheck.store.redis.trouble import NotAString, NotUnderstood
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -61,6 +62,7 @@ class AsyncRedisStore:
             self._link = AsyncWaitingLink(self._link, wait_replicas, writes)
         names = Names(self.namespace)
         self._sessions = names.sessions
+        self._recent = Recent(usable=self._link.verbatim)
         self._read, self._call, self._run = self._link.read, self._link.call, self._link.run
         self._steps = Steps(self._link, names, self._now)
 
@@ -72,11 +74,15 @@ class AsyncRedisStore:
 
     async def get(self, key: str, /) -> Stored | None:
         """Return the live record, or `None`; raise `CorruptRecord` for what is none of ours."""
+        name = self._sessions + check_key(key).encode()
         try:
-            value = await self._read("GET", self._sessions + check_key(key).encode())
+            value = await self._read("GET", name)
         except NotAString as error:
             raise CorruptRecord(str(error)) from error
-        return records.live(value, self.clock())
+        record = records.live(value, self.clock())
+        if record is not None:
+            self._recent.keep(name, value)
+        return record
 
     async def create(
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
@@ -98,7 +104,17 @@ class AsyncRedisStore:
         """Replace payload and deadline if the live record still has `version`."""
         name = self._sessions + check_key(key).encode()
         check_deadline(expires_at)
-        arguments = update_arguments(payload, version, expires_at, self.clock())
+        now = self.clock()
+        swap = self._recent.swap(name, payload, version, expires_at, now)
+        if swap is not None:
+            try:
+                done = swapped(swap, await self._call(*swap), version, now)
+            except NotUnderstood:
+                self._recent.refused()
+            else:
+                if done is not None:
+                    return done
+        arguments = update_arguments(payload, version, expires_at, now)
         reply = await self._run(UPDATE, name, *arguments)
         if isinstance(reply, list):
             return await self._steps.update(key, payload, version, expires_at)
@@ -106,13 +122,14 @@ class AsyncRedisStore:
 
     async def touch(self, key: str, /, *, version: int, expires_at: float) -> bool:
         """Move the deadline of exactly `version` forward."""
-        check_key(key)
+        self._recent.forget(self._sessions + check_key(key).encode())
         check_deadline(expires_at)
         return await self._steps.touch(key, version, expires_at)
 
     async def delete(self, key: str, /, *, user_id: str | None = None) -> Stored | None:
         """Remove the record and its index entry; return the live record that this call removed."""
-        return await self._steps.delete(check_key(key), user_id)
+        self._recent.forget(self._sessions + check_key(key).encode())
+        return await self._steps.delete(key, user_id)
 
     async def entries(self, user_id: str, /) -> Sequence[IndexEntry]:
         """Return the user's entries, oldest admission first."""

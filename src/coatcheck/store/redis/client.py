@@ -25,6 +25,7 @@ class _Clients:
     """What both links have: the client, and what it is."""
 
     ordered = False
+    verbatim = False
 
     def __init__(
         self, client: Any, where: str, *, is_cluster: bool, timeout: float | None = None

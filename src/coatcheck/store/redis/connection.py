@@ -80,6 +80,7 @@ class ConnectionLink:
     """Connections to one server, made by `connect` when there are none idle."""
 
     ordered = True
+    verbatim = True
 
     def __init__(self, make: Callable[[], Any], where: str, timeout: float) -> None:
         self._make = make

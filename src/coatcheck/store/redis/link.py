@@ -26,6 +26,8 @@ class Link(Protocol):
     """Seconds that it waits for a reply, where that is known."""
     ordered: bool
     """Whether the commands of `each` run one after the other, and an error stops none of them."""
+    verbatim: bool
+    """Whether replies are what the server has sent, and no command is ever sent twice."""
 
     def call(self, *command: Argument) -> Reply:
         """Return the reply to a command."""
@@ -58,6 +60,7 @@ class AsyncLink(Protocol):
     where: str
     timeout: float | None
     ordered: bool
+    verbatim: bool
 
     async def call(self, *command: Argument) -> Reply:
         """See `Link.call`."""
@@ -92,6 +95,7 @@ class Stepped:
         self.where = link.where
         self.timeout = link.timeout
         self.ordered = link.ordered
+        self.verbatim = link.verbatim
 
     async def call(self, *command: Argument) -> Reply:
         return self._link.call(*command)

@@ -45,6 +45,26 @@ def following(version: int, payload: bytes, expires_at: float | None) -> bytes:
     return _value((version + 1) & _ALL_BITS, payload, expires_at, new_token(), b"")
 
 
+def successor(
+    known: bytes, payload: bytes, version: int, expires_at: float | None, now: float
+) -> bytes | None:
+    """Return the value that follows a known one of a record.
+
+    `None` where that is not of the version, or not live, or where the user's index is to be kept
+    for longer first.
+    """
+    _magic, at, before, _token, horizon, length = _unpack_head(known)
+    if at != version or now >= before:
+        return None
+    deadline = inf if expires_at is None else expires_at
+    if not length:
+        horizon = deadline + HORIZON
+    elif deadline > horizon:
+        return None
+    head = _pack_head(MAGIC, (version + 1) & _ALL_BITS, deadline, new_token(), horizon, length)
+    return head + known[_SIZE : _SIZE + length] + payload
+
+
 def _value(
     version: int, payload: bytes, expires_at: float | None, token: bytes, user: bytes
 ) -> bytes:

@@ -35,6 +35,7 @@ class _Waiting:
         self.where = link.where
         self.timeout = link.timeout
         self.ordered = link.ordered
+        self.verbatim = link.verbatim
         self._replicas = replicas
         # A little less than what the connection waits for, so that it is this that gives up.
         self._wait: Command = ("WAIT", replicas, max(1, int((link.timeout or TIMEOUT) * 800)))

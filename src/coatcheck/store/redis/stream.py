@@ -165,6 +165,7 @@ class StreamLink:
     """The connections of a store to one server, one for each event loop."""
 
     ordered = True
+    verbatim = True
 
     def __init__(self, make: Callable[[], Any], where: str, timeout: float) -> None:
         self.where = where

@@ -30,6 +30,10 @@ class Unreachable(StoreError):
     """The connection is gone, and so is the answer, if there was one."""
 
 
+class NotUnderstood(StoreError):
+    """The server is too old for an option of a command."""
+
+
 _KINDS: Final[dict[str, type[exceptions.RedisError]]] = {
     "NOSCRIPT": exceptions.NoScriptError,
     "READONLY": exceptions.ReadOnlyError,
@@ -67,7 +71,11 @@ def meaning(error: BaseException, where: str, timeout: float | None = None) -> S
         return StoreError(f"{where} refuses the user name or the password: {error}")
     if isinstance(error, exceptions.ResponseError):
         text = str(error)
-        kind = NotAString if text.startswith(("WRONGTYPE", "NOTARECORD")) else StoreError
+        kind = StoreError
+        if text.startswith(("WRONGTYPE", "NOTARECORD")):
+            kind = NotAString
+        elif text == "ERR syntax error":
+            kind = NotUnderstood
         return kind(f"{where} refused a command: {text}")
     out_of_reach = exceptions.ConnectionError | exceptions.RedisClusterException | OSError
     if isinstance(error, out_of_reach):
