@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from coatcheck.errors import StoreError
+from coatcheck.errors import SessionEnded, StoreError
 from coatcheck.events import ChangesDropped, SessionRevoked
 from coatcheck.session import AsyncSession
 from coatcheck.visit import Phase
@@ -40,6 +40,15 @@ def login(user: str, client: int = 0) -> Operation:
         await world.request(task, act, client=client)
 
     return Operation(f"login-{user}" if client == 0 else f"login-{user}-{client}", play)
+
+
+async def _save_and_regenerate(session: AsyncSession) -> None:
+    session["saved"] = True
+    try:
+        await session.save()
+    except SessionEnded:
+        return
+    session.regenerate()
 
 
 async def _revoke_user(world: World, _task: str) -> None:
@@ -78,6 +87,7 @@ CLEAR = _request("clear", lambda session: session.clear())
 LOGIN_A = login("A")
 LOGIN_B = login("B")
 REGENERATE = _request("regenerate", lambda session: session.regenerate())
+SAVE_REGENERATE = _request("save-regenerate", _save_and_regenerate)
 LOGOUT = _request("logout", lambda session: session.logout())
 DESTROY = _request("destroy", lambda session: session.destroy())
 REVOKE_USER = Operation("revoke-user", _revoke_user)
@@ -97,6 +107,7 @@ OPERATIONS = (
     LOGIN_A,
     LOGIN_B,
     REGENERATE,
+    SAVE_REGENERATE,
     LOGOUT,
     DESTROY,
     REVOKE_USER,
@@ -108,7 +119,8 @@ OPERATIONS = (
 WRITES = {WRITE_K1: "k1", WRITE_K2: "k2", DELETE_K3: "k3"}
 SIGN_INS = {LOGIN_A: "A", LOGIN_B: "B"}
 ENDS = (LOGOUT, DESTROY, MANAGER_DELETE, REVOKE, REVOKE_USER, EXPIRE)
-ENDED_BY = (*SIGN_INS, REGENERATE, *ENDS)
+RENEWALS = (REGENERATE, SAVE_REGENERATE)
+ENDED_BY = (*SIGN_INS, *RENEWALS, *ENDS)
 Running = tuple[tuple[str, Operation], ...]
 
 
@@ -126,7 +138,7 @@ def check(world: World, running: Running) -> None:
         _check_sent(world, task, operation, others)
         if operation in WRITES:
             _check_change(world, task, WRITES[operation], others)
-        if operation in (*SIGN_INS, REGENERATE):
+        if operation in (*SIGN_INS, *RENEWALS):
             _check_told(world, task)
         if operation in ENDS:
             _check_ended(world, operation, others)
@@ -210,7 +222,7 @@ def _check_owners(world: World) -> None:
 
 def _check_response(world: World, task: str, operation: Operation) -> None:
     outcome = world.outcomes[task]
-    if outcome.sent is not None and operation not in (*SIGN_INS, REGENERATE, *WRITES):
+    if outcome.sent is not None and operation not in (*SIGN_INS, *RENEWALS, *WRITES):
         raise Broken("a response sent an ID for no reason")
     if outcome.phase in (Phase.LOST, Phase.MUTE) and (outcome.sent or outcome.deleted):
         raise Broken("a response of a lost or mute session sent a cookie")

@@ -18,6 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from coatcheck.config import SessionConfig
@@ -417,7 +418,9 @@ class World:
         if not renew:
             do_not_renew(session)
         await session.load()
-        act(session)
+        waiting = act(session)
+        if isawaitable(waiting):
+            await waiting
         visit = visit_of(session)
         if visit is None:
             raise Broken("a session that was loaded has no visit")
