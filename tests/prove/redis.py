@@ -54,8 +54,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "redis: an update meets its own touch as a conflict",
         _RECENT,
-        "return None if current.version == version else Conflict(current)",
-        "return Conflict(current)",
+        "return None if current is None or current.version == version else Conflict(current)",
+        "return None if current is None else Conflict(current)",
         (f"{_TESTS}/test_redis_recent.py::test_a_touch_is_no_conflict",),
     ),
     Mutation(

@@ -100,7 +100,7 @@ def test_what_was_removed_stays_so(way: Way, other: Way, cost: Any) -> None:
     way.create(KEY, b"old")
     way.get(KEY)
     other.delete(KEY)
-    assert cost(lambda: way.update(KEY, b"mine")) == (Gone(), SWAP)
+    assert cost(lambda: way.update(KEY, b"mine")) == (Gone(), SCRIPT)
     assert way.get(KEY) is None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from coatcheck.errors import CorruptRecord
-from coatcheck.store.protocol import Conflict, Gone, UpdateOutcome, make_updated
+from coatcheck.store.protocol import Conflict, UpdateOutcome, make_updated
 from coatcheck.store.redis import records
 from coatcheck.store.redis.keys import time_to_live
 from coatcheck.store.redis.link import Command, Reply
@@ -68,7 +68,8 @@ class Recent:
 def swapped(swap: Command, reply: Reply, version: int, now: float) -> UpdateOutcome | None:
     """Return what the reply to a swap means; `None` where a script has to decide.
 
-    It is the value that was there. Where that is another one of the same version, it was touched.
+    It is the value that was there. Where that is another one of the same version, it was touched;
+    where there is none the record is gone, unless that is how a server says that it was another.
     """
     if reply == swap[4]:
         return make_updated((version + 1,))
@@ -76,6 +77,4 @@ def swapped(swap: Command, reply: Reply, version: int, now: float) -> UpdateOutc
         current = records.live(reply, now)
     except CorruptRecord:
         return None
-    if current is None:
-        return Gone()
-    return None if current.version == version else Conflict(current)
+    return None if current is None or current.version == version else Conflict(current)

@@ -74,7 +74,7 @@ def meaning(error: BaseException, where: str, timeout: float | None = None) -> S
         kind = StoreError
         if text.startswith(("WRONGTYPE", "NOTARECORD")):
             kind = NotAString
-        elif text == "ERR syntax error":
+        elif text.startswith("ERR syntax error"):
             kind = NotUnderstood
         return kind(f"{where} refused a command: {text}")
     out_of_reach = exceptions.ConnectionError | exceptions.RedisClusterException | OSError
