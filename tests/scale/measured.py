@@ -1,7 +1,8 @@
 """The constants of the model, and what else the page shows: as `make bench` printed them.
 
-`make bench ARGS="--only footprint"`, then `flat`, `hot`. The bytes are the same on every machine;
-times are not, so all of them are from one machine, and only their relation is to be relied on.
+`make bench ARGS="--only footprint"`, then `flat` (with `--cpu` for what is in the process), `hot`.
+The bytes are the same on every machine; times are not, so all of them are from one machine, and
+only their relation is to be relied on.
 """
 
 from __future__ import annotations
@@ -77,37 +78,46 @@ class Purge:
         return self.removed / self.seconds
 
 
+@dataclass(frozen=True)
+class Flat:
+    """Microseconds of a request's store calls beside each number of sessions."""
+
+    ours: tuple[float, ...]
+    bare: tuple[float, ...]
+    """Those of the engine's bare operations, in the same run."""
+
+
 FLAT_SIZES: Final = SIZES
-FLAT: Final[dict[str, dict[str, tuple[float, ...]]]] = {
+FLAT: Final[dict[str, dict[str, Flat]]] = {
     "Redis": {
-        "read": (20.8, 21.0, 21.9, 21.6),
-        "write": (56.6, 52.2, 51.6, 53.7),
-        "new, then deleted": (43.4, 42.5, 42.9, 45.6),
+        "read": Flat((19.75, 19.8, 20.04, 20.92), (17.6, 17.96, 18.56, 18.69)),
+        "write": Flat((46.66, 47.46, 46.83, 48.11), (35.32, 36.34, 36.85, 36.49)),
+        "new, then deleted": Flat((41.84, 41.71, 42.57, 42.7), (35.94, 35.91, 36.11, 36.94)),
     },
     "PostgreSQL": {
-        "read": (1064.1, 1551.3, 801.6, 907.0),
-        "write": (3257.0, 2827.3, 2597.3, 2320.9),
-        "new, then deleted": (2454.3, 1563.4, 2131.6, 2286.0),
-    },
-    "SQLite": {
-        "read": (11.0, 14.1, 19.0, 26.4),
-        "write": (32.8, 41.5, 51.7, 45.8),
-        "new, then deleted": (35.2, 58.5, 73.7, 83.5),
+        "read": Flat((104.0, 101.92, 108.76, 127.61), (24.75, 26.55, 27.83, 33.67)),
+        "write": Flat((222.49, 224.16, 229.4, 245.72), (60.41, 62.4, 73.95, 85.14)),
+        "new, then deleted": Flat((231.24, 235.97, 240.67, 259.93), (57.19, 60.54, 63.34, 74.86)),
     },
     "MariaDB": {
-        "read": (159.0, 137.2, 140.0, 140.9),
-        "write": (366.7, 326.9, 339.7, 345.9),
-        "new, then deleted": (314.6, 292.5, 301.8, 296.4),
+        "read": Flat((153.34, 151.23, 199.21, 154.34), (66.42, 63.59, 80.76, 61.73)),
+        "write": Flat((384.66, 354.51, 352.21, 394.24), (125.55, 121.32, 133.01, 125.81)),
+        "new, then deleted": Flat((304.44, 309.65, 349.48, 400.73), (83.53, 84.45, 96.8, 90.97)),
+    },
+    "SQLite": {
+        "read": Flat((5.94, 8.0, 9.86, 12.03), (4.27, 5.64, 7.76, 9.87)),
+        "write": Flat((19.09, 22.58, 26.06, 27.13), (15.2, 19.07, 19.93, 23.21)),
+        "new, then deleted": Flat((28.74, 32.64, 37.91, 35.9), (20.56, 24.98, 32.5, 39.74)),
     },
     "memory": {
-        "read": (4.3, 8.1, 8.9, 13.9),
-        "write": (18.7, 20.3, 30.0, 44.1),
-        "new, then deleted": (24.0, 33.3, 37.2, 45.8),
+        "read": Flat((0.21, 0.44, 0.81, 1.18), (0.07, 0.3, 0.56, 0.97)),
+        "write": Flat((1.98, 3.21, 4.45, 5.93), (0.33, 1.09, 1.88, 2.87)),
+        "new, then deleted": Flat((2.89, 3.37, 3.4, 3.74), (0.22, 0.28, 0.52, 0.72)),
     },
     "file": {
-        "read": (31.4, 11.1, 29.6),
-        "write": (157.5, 174.2, 138.6),
-        "new, then deleted": (188.4, 188.3, 161.8),
+        "read": Flat((9.21, 9.61, 9.8), (5.0, 5.02, 5.52)),
+        "write": Flat((46.43, 46.46, 47.03), (23.8, 24.59, 25.55)),
+        "new, then deleted": Flat((54.94, 55.41, 58.55), (21.61, 22.26, 22.9)),
     },
 }
 PURGES: Final[dict[str, Purge]] = {
