@@ -11,12 +11,14 @@ from coatcheck import ConfigurationError, SessionManager, StoreError, open_async
 from coatcheck.clock import Clock
 from coatcheck.store.protocol import DEFAULT_NAMESPACE
 from coatcheck.testing import MakeStore, ManualClock, StoreContract
-from coatcheck.testing.store_cases.base import OtherProcess
+from coatcheck.testing.store_cases.base import Capability, OtherProcess
 from coatcheck_lmdb import LMDBStore
 
 
 class TestLMDBStore(StoreContract):
     """The suite that Coatcheck publishes: all of it, for this store has all capabilities."""
+
+    capabilities = frozenset[Capability]({"index", "purge", "scan", "enrol"})
 
     @pytest.fixture
     def make_store(self, tmp_path: Path, clock: ManualClock) -> MakeStore:

@@ -67,6 +67,7 @@ def run_case(
         "other_process": lambda: other_process,
         "store": lambda: store,
         "users": lambda: contract.index(driver, store),
+        "enrolment": lambda: contract.enrols(driver, store),
     }
     try:
         getattr(contract, case)(**_wanted(contract, case, fixtures, arguments), **arguments)
@@ -102,6 +103,7 @@ def awaited_case(
         "anyio_backend": lambda: backend,
         "store": lambda: store,
         "users": lambda: contract.index(driver, store),
+        "enrolment": lambda: contract.enrols(driver, store),
     }
     given = {**_wanted(contract, case, fixtures, arguments), **arguments}
     return functools.partial(getattr(contract, case), **given)

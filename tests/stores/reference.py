@@ -193,6 +193,27 @@ class ReferenceStore:
             user.entries[key] = Entry(self.backend.counter, self.clock(), replaces)
             return Admitted(user.epoch, evicted)
 
+    def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        check_key(key)
+        with self.lock:
+            if self.live(key):
+                return None
+            # Not those of a subclass: what is broken there is right here.
+            admission = ReferenceStore.admit(self, user_id, key, limit=limit, evict=evict)
+            if isinstance(admission, Admitted):
+                ReferenceStore.create(self, key, payload, expires_at=expires_at, user_id=user_id)
+            return admission
+
     def surplus(self, counted: list[str], limit: int) -> list[str]:
         """Return what has to go so that one more is admitted."""
         return counted[: len(counted) - limit + 1]

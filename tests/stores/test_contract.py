@@ -11,7 +11,15 @@ from typing import TypeVar
 import pytest
 
 from coatcheck.clock import Clock
-from coatcheck.drivers import CalledIndex, CalledPurges, CalledScans, Threaded, in_thread, pause
+from coatcheck.drivers import (
+    CalledEnrols,
+    CalledIndex,
+    CalledPurges,
+    CalledScans,
+    Threaded,
+    in_thread,
+    pause,
+)
 from coatcheck.store.keyvalue import AsyncKeyValueStore, KeyValueStore
 from coatcheck.store.protocol import DEFAULT_NAMESPACE
 from coatcheck.testing import (
@@ -24,6 +32,7 @@ from coatcheck.testing import (
     StoreContract,
 )
 from coatcheck.testing.store_cases.base import Capability
+from coatcheck.testing.store_cases.enrol import EnrolCases
 from coatcheck.testing.store_cases.index import IndexCases
 from coatcheck.testing.store_cases.upkeep import PurgeCases, ScanCases
 from tests.stores.reference import Backend, ReferenceStore
@@ -32,10 +41,11 @@ C = TypeVar("C", bound=type[object])
 
 ALL_CAPABILITIES = sorted(
     name
-    for cases in (IndexCases, PurgeCases, ScanCases)
+    for cases in (IndexCases, EnrolCases, PurgeCases, ScanCases)
     for name in vars(cases)
     if name.startswith("test_")
 )
+ENROLMENT = [name for name in ALL_CAPABILITIES if name in vars(EnrolCases)]
 
 OTHER_PROCESSES = ("test_22_no_increment_is_lost_between_processes",)
 
@@ -45,7 +55,7 @@ def without(*cases: str) -> Callable[[C], C]:
 
     def leave_out(contract: C) -> C:
         for case in cases:
-            if not callable(getattr(contract, case)):
+            if not hasattr(contract, case):
                 raise TypeError(f"{case} is no case")
             setattr(contract, case, None)
         return contract
@@ -89,6 +99,7 @@ class Suspending(Threaded):
         index = CalledIndex(store, in_thread)
         self.entries, self.admit, self.confirm = index.entries, index.admit, index.confirm
         self.revoke, self.forget = index.revoke, index.forget
+        self.enrol = CalledEnrols(store, in_thread).enrol
         purges = CalledPurges(store, in_thread)
         self.purge, self.claim_purge = purges.purge, purges.claim_purge
         self.scan = CalledScans(store, in_thread).scan

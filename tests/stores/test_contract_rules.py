@@ -16,8 +16,14 @@ from coatcheck.testing.store_cases.processes import skip_without
 BARE = Blocking(cast(Store, object()))
 
 
+class Silent(StoreContract):
+    """Says nothing of capabilities."""
+
+
 class Promising(StoreContract):
-    """Promises all capabilities, as a contract does that says nothing."""
+    """Promises all."""
+
+    capabilities = frozenset[Any]({"index", "purge", "scan", "enrol"})
 
 
 class Modest(StoreContract):
@@ -38,18 +44,31 @@ class AsyncOneObject(AsyncStoreContract):
     reopens = False
 
 
-@pytest.mark.parametrize("method", ["index", "purges", "scans"])
+@pytest.mark.parametrize("method", ["index", "purges", "scans", "enrols"])
 def test_a_promised_capability_that_is_missing_fails(method: str) -> None:
     """It fails, and says what to write."""
     with pytest.raises(pytest.fail.Exception, match="Promising.capabilities promises"):
         getattr(Promising(), method)(SteppedDriver(), BARE)
 
 
-@pytest.mark.parametrize("method", ["index", "purges", "scans"])
+@pytest.mark.parametrize("method", ["index", "purges", "scans", "enrols"])
 def test_an_unpromised_capability_that_is_missing_skips(method: str) -> None:
     """It skips, and says what to write."""
     with pytest.raises(pytest.skip.Exception, match=r"write its methods and add '\w+'"):
         getattr(Modest(), method)(SteppedDriver(), BARE)
+
+
+@pytest.mark.parametrize("method", ["index", "purges", "scans"])
+def test_who_says_nothing_promises_what_stores_have(method: str) -> None:
+    """An index, a purge and a scan."""
+    with pytest.raises(pytest.fail.Exception, match="Silent.capabilities promises"):
+        getattr(Silent(), method)(SteppedDriver(), BARE)
+
+
+def test_who_says_nothing_promises_no_enrolment() -> None:
+    """No store needs it."""
+    with pytest.raises(pytest.skip.Exception, match="the store has no Enrols"):
+        Silent().enrols(SteppedDriver(), BARE)
 
 
 def test_without_another_process_the_case_skips() -> None:
@@ -69,6 +88,7 @@ def test_a_store_of_one_object_has_fewer_cases(contract: type[object]) -> None:
         "test_17_clocks_of_two_machines",
         "test_22_no_increment_is_lost_between_processes",
         "test_55_what_is_stored_stays",
+        "test_58_what_is_enrolled_stays",
         "test_57_scan_goes_on_elsewhere",
     }
 

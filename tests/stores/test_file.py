@@ -39,8 +39,10 @@ from tests.stores.file_tools import (
     put,
     sessions,
 )
+from tests.stores.test_contract import ENROLMENT, without
 
 
+@without(*ENROLMENT)
 class TestFileStoreContract(StoreContract):
     """The file store keeps every rule that holds for all stores."""
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from coatcheck.drivers import Blocking, run_now
-from coatcheck.store.protocol import Purges, Scans, Stored, UserIndex
+from coatcheck.store.protocol import Enrols, Purges, Scans, Stored, UserIndex
 from coatcheck.testing import AsyncCountingStore, CountingStore, ManualClock
 from coatcheck.testing.expect import equal, holds
 from tests.stores.reference import Backend, ReferenceStore
@@ -80,7 +80,7 @@ def test_an_async_counting_store_counts_every_call() -> None:
 def test_a_counting_store_has_the_capabilities_of_the_other() -> None:
     """It has exactly those capabilities and attributes that the wrapped store has."""
     whole, bare = CountingStore(reference()), AsyncCountingStore(Blocking(reference()))
-    for capability in (UserIndex, Purges, Scans):
+    for capability in (UserIndex, Enrols, Purges, Scans):
         assert isinstance(whole, capability)
         assert not isinstance(bare, capability)
     assert getattr(whole, "namespace", None) == "coatcheck"

@@ -27,10 +27,12 @@ from coatcheck.store.protocol import (
     UserIndex,
 )
 from coatcheck.testing import MakeStore, ManualClock, StoreContract
+from tests.stores.test_contract import ENROLMENT, without
 
 HOUR = 3600.0
 
 
+@without(*ENROLMENT)
 class TestMemoryStoreContract(StoreContract):
     """The memory store keeps every rule that holds for all stores."""
 

@@ -22,11 +22,12 @@ from coatcheck.testing import (
 )
 from coatcheck.testing.store_cases.base import OtherProcess
 from tests.servers import redis as servers
-from tests.stores.test_contract import without
+from tests.stores.test_contract import ENROLMENT, without
 
 REDIS: Any = redis.Redis
 ASYNC_REDIS: Any = redis.asyncio.Redis
-BY_THE_ENGINE = "test_16_purge_in_batches"
+LEFT_OUT = ("test_16_purge_in_batches", *ENROLMENT)
+"""The engine purges, and the index of a user need not lie where the records do."""
 PROCESSES = "test_22_no_increment_is_lost_between_processes"
 """It takes seconds to start them, and they know nothing of what leads to the server."""
 
@@ -82,21 +83,21 @@ class Awaited(Redis):
         return make
 
 
-@without(BY_THE_ENGINE)
+@without(*LEFT_OUT)
 class TestRedisStore(Blocking, StoreContract):
     """One server, on connections of the store's own."""
 
     server = "node"
 
 
-@without(BY_THE_ENGINE)
+@without(*LEFT_OUT)
 class TestAsyncRedisStore(Awaited, AsyncStoreContract):
     """One server, all commands on one connection."""
 
     server = "node"
 
 
-@without(BY_THE_ENGINE, PROCESSES)
+@without(*LEFT_OUT, PROCESSES)
 class TestRedisStoreOfClient(Blocking, StoreContract):
     """A client that was handed in, which decodes replies for whoever else uses it."""
 
@@ -115,7 +116,7 @@ class TestRedisStoreOfClient(Blocking, StoreContract):
         client.close()
 
 
-@without(BY_THE_ENGINE, PROCESSES, "test_52_use_after_fork")
+@without(*LEFT_OUT, PROCESSES, "test_52_use_after_fork")
 class TestAsyncRedisStoreOfClient(Awaited, AsyncStoreContract):
     """An awaited client that was handed in, and so belongs to one event loop."""
 
@@ -134,7 +135,7 @@ class TestAsyncRedisStoreOfClient(Awaited, AsyncStoreContract):
         await client.aclose()
 
 
-@without(BY_THE_ENGINE, PROCESSES)
+@without(*LEFT_OUT, PROCESSES)
 class TestRedisClusterStore(Blocking, StoreContract):
     """A cluster of three nodes."""
 
@@ -143,7 +144,7 @@ class TestRedisClusterStore(Blocking, StoreContract):
     histories = 20
 
 
-@without(BY_THE_ENGINE, PROCESSES)
+@without(*LEFT_OUT, PROCESSES)
 class TestAsyncRedisClusterStore(Awaited, AsyncStoreContract):
     """The same, awaited."""
 
@@ -152,7 +153,7 @@ class TestAsyncRedisClusterStore(Awaited, AsyncStoreContract):
     histories = 20
 
 
-@without(BY_THE_ENGINE, PROCESSES)
+@without(*LEFT_OUT, PROCESSES)
 class TestRedisSentinelStore(Blocking, StoreContract):
     """A primary that Sentinels name."""
 
@@ -161,7 +162,7 @@ class TestRedisSentinelStore(Blocking, StoreContract):
     histories = 20
 
 
-@without(BY_THE_ENGINE, PROCESSES)
+@without(*LEFT_OUT, PROCESSES)
 class TestAsyncRedisSentinelStore(Awaited, AsyncStoreContract):
     """The same, awaited."""
 

@@ -23,11 +23,12 @@ from coatcheck.testing import (
 )
 from coatcheck.testing.store_cases.base import OtherProcess
 from tests.servers import mariadb, postgresql
-from tests.stores.test_contract import without
+from tests.stores.test_contract import ENROLMENT, without
 
 BETWEEN_PROCESSES = "test_22_no_increment_is_lost_between_processes"
 
 
+@without(*ENROLMENT)
 class Blocking(StoreContract):
     """A blocking store, given a URL."""
 
@@ -47,6 +48,7 @@ class Blocking(StoreContract):
         return make
 
 
+@without(*ENROLMENT)
 class Awaited(AsyncStoreContract):
     """An async store, given a URL."""
 

@@ -36,6 +36,7 @@ from coatcheck.store.sqlite import steps, upkeep
 from coatcheck.store.sqlite.connection import Cursor
 from coatcheck.store.sqlite.database import Database
 from coatcheck.testing import MakeStore, ManualClock, StoreContract
+from coatcheck.testing.store_cases.base import Capability
 from tests.stores.programs import finish, run, start
 
 HOUR = 3600.0
@@ -44,6 +45,8 @@ KEY, OTHER = "0" * 32, "f" * 32
 
 class TestSQLiteStoreContract(StoreContract):
     """The SQLite store keeps every rule that holds for all stores."""
+
+    capabilities = frozenset[Capability]({"index", "purge", "scan", "enrol"})
 
     @pytest.fixture
     def make_store(self, in_memory: Path, clock: ManualClock) -> MakeStore:

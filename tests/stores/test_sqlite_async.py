@@ -32,6 +32,7 @@ from coatcheck.store.sqlite.awaited import LOG_BYTES
 from coatcheck.store.sqlite.connection import Cursor
 from coatcheck.store.sqlite.database import Database
 from coatcheck.testing import AsyncStoreContract, MakeAsyncStore, ManualClock
+from coatcheck.testing.store_cases.base import Capability
 from tests.stores.programs import finish, start
 
 KEY, OTHER = "0" * 32, "f" * 32
@@ -41,6 +42,8 @@ pytestmark = pytest.mark.anyio
 
 class TestAsyncSQLiteStoreContract(AsyncStoreContract):
     """The async SQLite store keeps every rule that holds for all stores."""
+
+    capabilities = frozenset[Capability]({"index", "purge", "scan", "enrol"})
 
     @pytest.fixture
     def make_store(self, in_memory: Path, clock: ManualClock) -> MakeAsyncStore:

@@ -22,6 +22,7 @@ from coatcheck.store.protocol import (
     GARBAGE_AFTER,
     Admission,
     IndexEntry,
+    Refused,
     UpdateOutcome,
     check_key,
 )
@@ -112,16 +113,9 @@ class LMDBStore:
         self, key: str, payload: bytes, /, *, expires_at: float | None, user_id: str | None
     ) -> bool:
         """See `Store.create`."""
-        name = self._name(key)
+        check_key(key)
         with self._transaction() as work:
-            old = _read(work, name)
-            if old is not None:
-                if self._lives(old):
-                    return False
-                if old.user_id is not None and old.user_id != user_id:
-                    self._users.forget(work, old.user_id, key)
-            _write(work, name, Stored(1, expires_at, payload), user_id)
-            return True
+            return self._create(work, key, Stored(1, expires_at, payload), user_id)
 
     def update(
         self, key: str, payload: bytes, /, *, version: int, expires_at: float | None
@@ -185,21 +179,32 @@ class LMDBStore:
     ) -> Admission:
         """See `UserIndex.admit`."""
         check_key(key)
+        if replaces is not None:
+            check_key(replaces)
         with self._transaction() as work:
+            return self._admit(work, user_id, key, limit, evict, replaces)
 
-            def lives(other: str) -> bool:
-                return self._live(work, self._name(other)) is not None
-
-            return self._users.admit(
-                work,
-                user_id,
-                key,
-                limit=limit,
-                evict=evict,
-                replaces=None if replaces is None else check_key(replaces),
-                now=self.clock(),
-                lives=lives,
-            )
+    def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        """See `Enrols.enrol`."""
+        check_key(key)
+        with self._transaction() as work:
+            admission = self._admit(work, user_id, key, limit, evict, None)
+            if isinstance(admission, Refused):
+                return admission
+            if self._create(work, key, Stored(1, expires_at, payload), user_id):
+                return admission
+            work.abort()
+            return None
 
     def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
         """See `UserIndex.confirm`."""
@@ -278,6 +283,42 @@ class LMDBStore:
         self._kept = None
 
     # How it is kept
+
+    def _create(
+        self, work: lmdb.Transaction, key: str, stored: Stored, user_id: str | None
+    ) -> bool:
+        name = self._name(key)
+        old = _read(work, name)
+        if old is not None:
+            if self._lives(old):
+                return False
+            if old.user_id is not None and old.user_id != user_id:
+                self._users.forget(work, old.user_id, key)
+        _write(work, name, stored, user_id)
+        return True
+
+    def _admit(
+        self,
+        work: lmdb.Transaction,
+        user_id: str,
+        key: str,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None,
+    ) -> Admission:
+        def lives(other: str) -> bool:
+            return self._live(work, self._name(other)) is not None
+
+        return self._users.admit(
+            work,
+            user_id,
+            key,
+            limit=limit,
+            evict=evict,
+            replaces=replaces,
+            now=self.clock(),
+            lives=lives,
+        )
 
     def _name(self, key: str) -> bytes:
         return f"{self.namespace}\0r\0{check_key(key)}".encode()

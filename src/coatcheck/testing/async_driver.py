@@ -16,6 +16,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from coatcheck.store.protocol import (
+    AsyncEnrols,
     AsyncPurges,
     AsyncScans,
     AsyncStore,
@@ -42,6 +43,10 @@ class AwaitedDriver:
     def index(self, store: AsyncStore, /) -> AsyncUserIndex | None:
         """Return the store's user index, if it has one."""
         return store if isinstance(store, AsyncUserIndex) else None
+
+    def enrols(self, store: AsyncStore, /) -> AsyncEnrols | None:
+        """Return the store's enrolment, if it has one."""
+        return store if isinstance(store, AsyncEnrols) else None
 
     def purges(self, store: AsyncStore, /) -> AsyncPurges | None:
         """Return the store's purge, if it has one."""

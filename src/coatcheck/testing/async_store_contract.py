@@ -33,6 +33,7 @@ from coatcheck.testing.driver import Driver, MakeAsyncStore
 from coatcheck.testing.expect import equal, holds
 from coatcheck.testing.store_cases.base import HOUR, KEY, OpenStore, OtherProcess, handle
 from coatcheck.testing.store_cases.basics import BasicCases
+from coatcheck.testing.store_cases.enrol import EnrolCases
 from coatcheck.testing.store_cases.expiry import ExpiryCases
 from coatcheck.testing.store_cases.index import IndexCases
 from coatcheck.testing.store_cases.model import ModelCases
@@ -136,6 +137,7 @@ class AsyncStoreContract(
     ProcessCases,
     CancelCases,
     IndexCases,
+    EnrolCases,
     PurgeCases,
     ScanCases,
 ):

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from coatcheck.clock import Clock
 from coatcheck.drivers import (
     Blocking,
+    CalledEnrols,
     CalledIndex,
     CalledPurges,
     CalledScans,
@@ -24,10 +25,12 @@ from coatcheck.drivers import (
 )
 from coatcheck.store.protocol import (
     DEFAULT_NAMESPACE,
+    AsyncEnrols,
     AsyncPurges,
     AsyncScans,
     AsyncStore,
     AsyncUserIndex,
+    Enrols,
     Purges,
     Scans,
     Store,
@@ -74,6 +77,10 @@ class Driver(Protocol):
         """Return the store's user index, if it has one."""
         ...
 
+    def enrols(self, store: AsyncStore, /) -> AsyncEnrols | None:
+        """Return the store's enrolment, if it has one."""
+        ...
+
     def purges(self, store: AsyncStore, /) -> AsyncPurges | None:
         """Return the store's purge, if it has one."""
         ...
@@ -117,6 +124,11 @@ class SteppedDriver:
         """Return the store's user index, if it has one."""
         wrapped = _wrapped(store)
         return CalledIndex(wrapped, call_now) if isinstance(wrapped, UserIndex) else None
+
+    def enrols(self, store: AsyncStore, /) -> AsyncEnrols | None:
+        """Return the store's enrolment, if it has one."""
+        wrapped = _wrapped(store)
+        return CalledEnrols(wrapped, call_now) if isinstance(wrapped, Enrols) else None
 
     def purges(self, store: AsyncStore, /) -> AsyncPurges | None:
         """Return the store's purge, if it has one."""

@@ -34,6 +34,7 @@ from coatcheck.testing.driver import Driver, MakeStore, SteppedDriver
 from coatcheck.testing.expect import equal
 from coatcheck.testing.store_cases.base import KEY, OpenStore, OtherProcess
 from coatcheck.testing.store_cases.basics import BasicCases
+from coatcheck.testing.store_cases.enrol import EnrolCases
 from coatcheck.testing.store_cases.expiry import ExpiryCases
 from coatcheck.testing.store_cases.index import IndexCases
 from coatcheck.testing.store_cases.model import ModelCases
@@ -120,6 +121,7 @@ class StoreContract(
     ModelCases,
     ProcessCases,
     IndexCases,
+    EnrolCases,
     PurgeCases,
     ScanCases,
 ):

@@ -2,11 +2,13 @@
 
 from tests.stores.broken import (
     atomicity,
+    enrol,
     expiry,
     index,
     narrow_deadlines,
     narrow_index,
     narrow_verbs,
+    torn_enrol,
     upkeep,
     verbs,
 )
@@ -17,11 +19,13 @@ __all__ = [
     "BROKEN",
     "NARROW",
     "atomicity",
+    "enrol",
     "expiry",
     "index",
     "narrow_deadlines",
     "narrow_index",
     "narrow_verbs",
+    "torn_enrol",
     "upkeep",
     "verbs",
 ]

@@ -41,6 +41,21 @@ class AwaitedStore(Blocking):
     ) -> Admission:
         return self.reference.admit(user_id, key, limit=limit, evict=evict, replaces=replaces)
 
+    async def enrol(
+        self,
+        user_id: str,
+        key: str,
+        payload: bytes,
+        /,
+        *,
+        expires_at: float | None,
+        limit: int | None,
+        evict: bool,
+    ) -> Admission | None:
+        return self.reference.enrol(
+            user_id, key, payload, expires_at=expires_at, limit=limit, evict=evict
+        )
+
     async def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
         return self.reference.confirm(user_id, key, epoch)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from coatcheck.store.protocol import Admission, Refused, Stored
+from coatcheck.store.protocol import Admission, Admitted, Refused, Stored
 from tests.stores.broken.registry import caught_only_by
 from tests.stores.reference import ReferenceStore, User
 
@@ -87,15 +87,41 @@ class UnlimitedDoNotCount(ReferenceStore):
         replaces: str | None = None,
     ) -> Admission:
         with self.lock:
-            self.evicts = evict
             if limit is None:
                 self.backend.__dict__.setdefault("unlimited", set()).add(key)
-            return super().admit(user_id, key, limit=limit, evict=evict, replaces=replaces)
+            self.evicts = evict
+            admission = super().admit(user_id, key, limit=limit, evict=evict, replaces=replaces)
+            self.evicts = True
+            return admission
 
     def counted(self, user: User, replaces: str | None) -> list[str]:
         free: set[str] = set() if self.evicts else self.backend.__dict__.get("unlimited", set())
         counted = super().counted(user, replaces)
         return [key for key in counted if key not in free or self.live(key)]
+
+
+@caught_only_by("test_54_marked_entries_do_not_count")
+class MarkedEntriesCount(ReferenceStore):
+    """Entries that are marked already count against the limit of `admit`."""
+
+    def admit(
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
+    ) -> Admission:
+        with self.lock:
+            marked = [entry for entry in self.user(user_id).entries.values() if entry.marked]
+            for entry in marked:
+                entry.marked = False
+            admission = super().admit(user_id, key, limit=limit, evict=evict, replaces=replaces)
+            for entry in marked:
+                entry.marked = True
+            return admission
 
 
 @caught_only_by("test_54_refused_at_the_limit")
@@ -119,6 +145,35 @@ class RefusedForEver(ReferenceStore):
         if isinstance(admission, Refused):
             refused.add(key)
         return admission
+
+
+@caught_only_by("test_55_what_is_stored_stays")
+class OwnMarks(ReferenceStore):
+    """A store that has admitted a session knows of no marks but its own."""
+
+    def admit(
+        self,
+        user_id: str,
+        key: str,
+        /,
+        *,
+        limit: int | None,
+        evict: bool,
+        replaces: str | None = None,
+    ) -> Admission:
+        own: set[str] = self.__dict__.setdefault("own", set())
+        admission = super().admit(user_id, key, limit=limit, evict=evict, replaces=replaces)
+        if isinstance(admission, Admitted):
+            own.add(key)
+            own.difference_update(admission.evicted)
+        return admission
+
+    def confirm(self, user_id: str, key: str, epoch: int, /) -> bool:
+        with self.lock:
+            entry = self.user(user_id).entries.get(key)
+            if entry is not None and key in self.__dict__.get("own", ()):
+                entry.marked = False
+            return super().confirm(user_id, key, epoch)
 
 
 @caught_only_by("test_55_revoke_moves_the_epoch")

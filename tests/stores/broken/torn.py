@@ -49,7 +49,7 @@ class LockedStore(AwaitedStore):
 
     def __init__(self, store: ReferenceStore) -> None:
         super().__init__(store)
-        self.turn = anyio.Lock()
+        self.turn: anyio.Lock = store.backend.__dict__.setdefault("turn", anyio.Lock())
 
     def current(self, key: str) -> Stored | None:
         """Return the live record under the key."""

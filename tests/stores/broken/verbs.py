@@ -217,6 +217,17 @@ class OneNamespace(ReferenceStore):
 
 
 @caught_only_by("test_08_namespaces_have_their_own_index")
+class ForgetsEverywhere(ReferenceStore):
+    """`forget` removes the entry from all namespaces."""
+
+    def forget(self, user_id: str, key: str, /) -> None:
+        with self.lock:
+            for (_namespace, name), user in self.backend.users.items():
+                if name == user_id:
+                    user.entries.pop(key, None)
+
+
+@caught_by("test_08_namespaces_have_their_own_index", "test_58_namespaces_are_apart")
 class OneIndex(ReferenceStore):
     """The index is that of all namespaces."""
 

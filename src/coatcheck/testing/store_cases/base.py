@@ -11,6 +11,7 @@ import pytest
 from coatcheck.clock import Clock
 from coatcheck.store.protocol import (
     DEFAULT_NAMESPACE,
+    AsyncEnrols,
     AsyncPurges,
     AsyncScans,
     AsyncStore,
@@ -20,7 +21,7 @@ from coatcheck.store.protocol import (
 )
 from coatcheck.testing.driver import Driver
 
-Capability: TypeAlias = Literal["index", "purge", "scan"]
+Capability: TypeAlias = Literal["index", "purge", "scan", "enrol"]
 OtherProcess: TypeAlias = Callable[[], Any]
 """Opens the store under test in another process; must be picklable."""
 
@@ -57,7 +58,10 @@ class Cases:
     """The root of all cases: what the author of a store says about it."""
 
     capabilities: ClassVar[Collection[Capability]] = frozenset({"index", "purge", "scan"})
-    """The capabilities that the store promises: a promised one that is missing fails."""
+    """The capabilities that the store promises: a promised one that is missing fails.
+
+    One that is there is tried, promised or not. `"enrol"` is for those stores alone that have it.
+    """
 
     reopens: ClassVar[bool] = True
     """Whether `make_store` can open the same records again, with another clock.
@@ -68,9 +72,18 @@ class Cases:
     engine_expires: ClassVar[bool] = False
     """Whether an engine collects expired records by itself, so that `purge` finds none."""
 
+    @pytest.fixture
+    def users(self, driver: Driver, store: AsyncStore) -> AsyncUserIndex:
+        """Return the store's user index."""
+        return self.index(driver, store)
+
     def index(self, driver: Driver, store: AsyncStore) -> AsyncUserIndex:
         """Return the store's user index; skip or fail where it has none."""
         return driver.index(store) or self._without("index", "UserIndex")
+
+    def enrols(self, driver: Driver, store: AsyncStore) -> AsyncEnrols:
+        """Return the store's enrolment; skip or fail where it has none."""
+        return driver.enrols(store) or self._without("enrol", "Enrols")
 
     def purges(self, driver: Driver, store: AsyncStore) -> AsyncPurges:
         """Return the store's purge; skip or fail where it has none."""

@@ -278,4 +278,13 @@ def _calls_with(
             return await index.admit("ann", key, limit=None, evict=False)
 
         calls["admit"] = admit
+    enrolment = driver.enrols(store)
+    if enrolment is not None:
+
+        async def enrol() -> object:
+            return await enrolment.enrol(
+                "ann", key, b"payload", expires_at=deadline, limit=None, evict=False
+            )
+
+        calls["enrol"] = enrol
     return calls

@@ -45,11 +45,6 @@ USERS = (
 class IndexCases(Cases):
     """Which sessions a user has."""
 
-    @pytest.fixture
-    def users(self, driver: Driver, store: AsyncStore) -> AsyncUserIndex:
-        """Return the store's user index."""
-        return self.index(driver, store)
-
     async def _admit(self, users: AsyncUserIndex, key: str, user: str = "ann") -> int:
         """Admit without a limit and return the epoch."""
         admitted = await users.admit(user, key, limit=None, evict=False)
