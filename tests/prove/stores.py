@@ -338,7 +338,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         _STEPS,
         '        admission = None\n    cursor.execute("ROLLBACK")\n',
         '        admission = None\n    cursor.execute("COMMIT")\n',
-        (f"{_TESTS}/test_enrol.py::test_a_key_that_is_taken_is_left_alone",),
+        (f"{_OF_SQLITE}::test_58_a_key_that_is_taken",),
     ),
     Mutation(
         "index: the entry of an enrolment is there before the record",

@@ -1,4 +1,4 @@
-"""What a store is: five verbs over opaque bytes, and three capabilities that it may have besides.
+"""What a store is: five verbs over opaque bytes, and four capabilities that it may have besides.
 
 A store never looks into a payload and never decides about sessions; it keeps versions and deadlines
 exactly. The rules that make sessions safe rest on a few properties of these verbs:
