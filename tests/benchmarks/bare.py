@@ -18,12 +18,17 @@ from tests.benchmarks import engines
 from tests.benchmarks.engines import FUTURE, NAMESPACE, Engine, key_of
 
 
+def _nothing() -> None:
+    """Close nothing."""
+
+
 class Requests(NamedTuple):
     """What requests ask for, each by a key: of a record that is there, or of one that is not."""
 
     read: Callable[[str], object]
     write: Callable[[str], object]
     begin: Callable[[str], object]
+    close: Callable[[], object] = _nothing
 
 
 def changed(payload: bytes, number: int) -> bytes:
@@ -39,11 +44,10 @@ def of(engine: Engine, table: str, count: int, payload: bytes) -> Requests:
     if isinstance(engine, engines.SQLite):
         connection = sqlite3.connect(f"{engine.folder}/{table}.db", isolation_level=None)
         connection.execute("PRAGMA synchronous = NORMAL")
-        return _statements(connection.cursor(), "sessions", "key", "?", payload)
+        return _statements(connection, "sessions", "key", "?", payload)
     if isinstance(engine, engines.SQL):
         name = f"{table}_sessions"
-        cursor = engine.server.connect().cursor()
-        return _statements(cursor, name, engine.key_column, "%s", payload)
+        return _statements(engine.server.connect(), name, engine.key_column, "%s", payload)
     if isinstance(engine, engines.File):
         return _files(f"{engine.folder}/{table}-bare", count, payload)
     return _dict(count, payload)
@@ -93,7 +97,8 @@ def _files(folder: str, count: int, payload: bytes) -> Requests:
     return Requests(read, write, begin)
 
 
-def _statements(cursor: Any, table: str, column: str, mark: str, payload: bytes) -> Requests:
+def _statements(connection: Any, table: str, column: str, mark: str, payload: bytes) -> Requests:
+    cursor = connection.cursor()
     where = f"WHERE namespace = '{NAMESPACE}' AND {column} = {mark}"
     select = f"SELECT version, expires_at, payload FROM {table} {where}"
     update = f"UPDATE {table} SET version = version + 1, payload = {mark} {where}"
@@ -112,7 +117,7 @@ def _statements(cursor: Any, table: str, column: str, mark: str, payload: bytes)
         cursor.execute(insert, (key, payload))
         cursor.execute(delete, (key,))
 
-    return Requests(read, write, begin)
+    return Requests(read, write, begin, connection.close)
 
 
 _END: Final = b"\r\n"
@@ -148,7 +153,7 @@ def _commands(port: int, database: int, payload: bytes) -> Requests:
         ask(b"DEL", name_of(key))
 
     ask(b"SELECT", b"%d" % database)
-    return Requests(read, write, begin)
+    return Requests(read, write, begin, link.close)
 
 
 RUNS: Final[Mapping[str, str]] = {"read": "read", "write": "write", "new, then deleted": "begin"}

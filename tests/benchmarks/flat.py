@@ -77,16 +77,21 @@ def measure_flat(
 ) -> dict[tuple[int, str, str], float]:
     """Return the median seconds of each request beside each number of records, by who makes it."""
     plan: dict[tuple[int, str, str], Callable[[int], float]] = {}
+    others: list[Requests] = []
     for size in sizes:
         table, data = f"of{size}", payload(TYPICAL)
         engine.fill(table, size, data)
         ours, other = through(engine.store(table), data), bare.of(engine, table, size, data)
+        others.append(other)
         for name, field in RUNS.items():
             # Records that are not there have numbers of their own.
             first = size if field == "begin" else 0
             for way, requests in zip(WAYS, (ours, other), strict=True):
                 plan[size, name, way] = scattered(getattr(requests, field), first, size)
-    return medians(plan, rounds)
+    results = medians(plan, rounds)
+    for other in others:
+        other.close()
+    return results
 
 
 def measure_purge(engine: Engine, size: int) -> tuple[float, float, int]:

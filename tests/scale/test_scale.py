@@ -19,7 +19,7 @@ from coatcheck.errors import SaveConflict, SessionTooLarge
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import Updated, UpdateOutcome
 from coatcheck.testing import AsyncCountingStore, CountingStore, ManualClock
-from tests.benchmarks import engines
+from tests.benchmarks import bare, engines
 from tests.benchmarks.engines import FUTURE, Engine, key_of, user_of
 from tests.benchmarks.footprint import (
     LARGER,
@@ -103,6 +103,28 @@ def test_filled_tables_are_as_the_store_leaves_them(name: str, tmp_path: Path) -
             assert [engine.store("half").get(key_of(n)) is None for n in range(4)] == [
                 *(False, True, False, True)
             ]
+
+
+def _bytes_of(found: Any) -> bytes:
+    """Return what a bare read found: bytes, a row, or a list of rows."""
+    if isinstance(found, bytes):
+        return found
+    return b"".join(_bytes_of(each) for each in found if isinstance(each, (bytes, tuple)))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_bare_operations_are_on_the_same_records(name: str, tmp_path: Path) -> None:
+    """What the stores are compared with finds their records, and leaves them as they can read."""
+    data = payload(50)
+    with opened(name, tmp_path) as engine:
+        engine.fill("bare", 5, data)
+        requests = bare.of(engine, "bare", 5, data)
+        assert data in _bytes_of(requests.read(key_of(2)))
+        requests.write(key_of(3))
+        requests.begin(key_of(5))
+        requests.close()
+        store = engine.store("bare")
+        assert [store.get(key_of(number)) is None for number in (2, 3, 5)] == [False, False, True]
 
 
 def test_what_goes_over_the_wire() -> None:
