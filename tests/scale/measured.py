@@ -120,6 +120,8 @@ FLAT: Final[dict[str, dict[str, Flat]]] = {
         "new, then deleted": Flat((54.94, 55.41, 58.55), (21.61, 22.26, 22.9)),
     },
 }
+"""Of several runs the one whose bare operations took the least, since others worked beside them: of
+Redis the second of two, of PostgreSQL the first of two, of MariaDB the first of five."""
 PURGES: Final[dict[str, Purge]] = {
     "PostgreSQL": Purge(500000, 71.1, 635),
     "SQLite": Purge(500000, 21.7, 1329),
