@@ -350,6 +350,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_TESTS}/test_enrol.py::test_half_of_it_never_happens",),
     ),
     Mutation(
+        "index: the record of an enrolment does not say whose it is",
+        _STEPS,
+        "        if create(cursor, now, namespace, key, payload, expires_at, user_id):\n",
+        "        if create(cursor, now, namespace, key, payload, expires_at, None):\n",
+        (f"{_OF_SQLITE}::test_58_the_record_is_the_users",),
+    ),
+    Mutation(
         "index: an enrolled session that replaces one is not confirmed",
         "src/coatcheck/succession.py",
         "        if enrols is None or self.old is not None:\n",
