@@ -13,8 +13,9 @@ from coatcheck.config import SessionConfig
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.events import logger
 from coatcheck.face import do_not_renew, headers_left, visit_of
-from coatcheck.handshake import HandshakeGuard
 from coatcheck.lifecycle import Lifecycle
+from coatcheck.lifecycle.handshake import HandshakeGuard
+from coatcheck.lifecycle.visit import Visit
 from coatcheck.nesting import session_around
 from coatcheck.options import Options
 from coatcheck.request import ASGIHeaders, ASGIRequest
@@ -23,7 +24,6 @@ from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, SessionIDText
 from coatcheck.state import CookieState
 from coatcheck.store.protocol import AsyncStore, Store
-from coatcheck.visit import Visit
 
 # Frameworks disagree about the types of scopes and messages: those of asgiref are TypedDicts, those
 # of Starlette any mappings. Applications of both kinds are welcome.

@@ -10,8 +10,8 @@ import flask
 from flask.sessions import SessionMixin
 
 from coatcheck.errors import SessionError
+from coatcheck.lifecycle.visit import Visit
 from coatcheck.session import Session
-from coatcheck.visit import Visit
 
 
 class FlaskSession(Session, SessionMixin):

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from coatcheck.errors import ResponseStarted, SessionEnded
 from coatcheck.lifecycle import Lifecycle
+from coatcheck.lifecycle.visit import Phase, Visit
 from coatcheck.request import Request
-from coatcheck.visit import Phase, Visit
 
 _UNOPENED: Final = Phase.UNOPENED
 _LOST: Final = Phase.LOST

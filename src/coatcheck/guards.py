@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from coatcheck.checks import seconds
 from coatcheck.errors import SignInRequired
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.mapping import SessionMapping
-from coatcheck.visit import Phase
 
 
 class SessionGuards(SessionMapping):

@@ -6,17 +6,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Any, Final, Unpack
 
-from coatcheck.beginning import begin
 from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
-from coatcheck.ending import end_record
 from coatcheck.errors import ConfigurationError, CorruptRecord, SessionEnded
 from coatcheck.events import IDRejected, RecordCorrupt, SessionDestroyed, SessionRevoked
 from coatcheck.face import attach
 from coatcheck.ids import Identity, has_form_of_id
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle, purge_all
-from coatcheck.opening import find, open_now, open_visit
+from coatcheck.lifecycle.beginning import begin
+from coatcheck.lifecycle.ending import end_record
+from coatcheck.lifecycle.opening import find, open_now, open_visit
+from coatcheck.lifecycle.tombstone import look_up
+from coatcheck.lifecycle.visit import Phase, Visit
 from coatcheck.options import Options
 from coatcheck.passage import brings_passage
 from coatcheck.record import Record
@@ -24,8 +26,6 @@ from coatcheck.runtime import Runtime
 from coatcheck.session import AsyncSession, BaseSession, Session
 from coatcheck.state import CallbackState, CookieState
 from coatcheck.store.protocol import AsyncStore, AsyncUserIndex, Store, check_key
-from coatcheck.tombstone import look_up
-from coatcheck.visit import Phase, Visit
 
 MOST_TRIES: Final = 3
 """How often a deadline is slid anew, because others saved the session meanwhile and so slid it."""

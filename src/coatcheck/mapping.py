@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NoReturn, Self
 
 from coatcheck.face import Face
-from coatcheck.visit import IMMUTABLE, Phase
+from coatcheck.lifecycle.visit import IMMUTABLE, Phase
 
 _LOST: Final = Phase.LOST
 _NO_DEFAULT: Final = object()

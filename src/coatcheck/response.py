@@ -11,11 +11,11 @@ from typing import Final
 
 from coatcheck.events import ResponseMadePrivate
 from coatcheck.ids import Identity
+from coatcheck.lifecycle.rotating import current_identity
+from coatcheck.lifecycle.saving import cookie_life
+from coatcheck.lifecycle.visit import Phase, Visit
 from coatcheck.record import Record
 from coatcheck.request import Request, ResponseHeaders
-from coatcheck.rotating import current_identity
-from coatcheck.saving import cookie_life
-from coatcheck.visit import Phase, Visit
 
 UNAVAILABLE: Final = "The session store is out of reach. Please try again.\n"
 """What a client is told where the store is broken, with status 503: nothing of what is broken."""

@@ -16,8 +16,8 @@ from coatcheck.errors import ConfigurationError, SessionError, SessionNotLoaded,
 from coatcheck.face import visit_of
 from coatcheck.guards import SessionGuards
 from coatcheck.lifecycle import unreadable
-from coatcheck.opening import identify, open_now, open_visit
-from coatcheck.visit import Phase, Replacement, Visit
+from coatcheck.lifecycle.opening import identify, open_now, open_visit
+from coatcheck.lifecycle.visit import Phase, Replacement, Visit
 
 
 class _Unset:

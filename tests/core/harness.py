@@ -13,6 +13,7 @@ from coatcheck.face import visit_of
 from coatcheck.ids import Identity
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
+from coatcheck.lifecycle.visit import Visit
 from coatcheck.options import Options
 from coatcheck.record import Content, Record
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
@@ -32,7 +33,6 @@ from coatcheck.store.protocol import (
 )
 from coatcheck.streaming import commit_at_the_end
 from coatcheck.testing.clock import ManualClock
-from coatcheck.visit import Visit
 from tests.core.cookiejar import Jar, Page, parse
 
 SECRET = "c0re-Kq7vX2mZ9pL4wT8yB3nD6fH1jR5sG0aE"

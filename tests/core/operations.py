@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from coatcheck.errors import SessionEnded, StoreError
 from coatcheck.events import ChangesDropped, SessionRevoked
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.session import AsyncSession
-from coatcheck.visit import Phase
 from tests.core.schedules import Broken, Call, Crash, Operation, Start, World
 
 ANONYMOUS = Start("anonymous", None)

@@ -28,6 +28,7 @@ from coatcheck.face import do_not_renew, visit_of
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.manager import AsyncSessionManager
 from coatcheck.record import Record, Tombstone
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
@@ -45,7 +46,6 @@ from coatcheck.store.protocol import (
     UpdateOutcome,
 )
 from coatcheck.testing.clock import ManualClock
-from coatcheck.visit import Phase
 from tests.core.cookiejar import parse
 from tests.core.harness import SECRET, FullStore
 

@@ -18,6 +18,7 @@ from coatcheck.events import ChangesDropped, Event, SecretReused
 from coatcheck.face import visit_of
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
+from coatcheck.lifecycle.visit import Visit
 from coatcheck.record import Record
 from coatcheck.request import PlainRequest, Request
 from coatcheck.rotation import IN_FLIGHT
@@ -26,7 +27,6 @@ from coatcheck.session import AsyncSession
 from coatcheck.store.memory import MemoryStore
 from coatcheck.store.protocol import Stored, UpdateOutcome
 from coatcheck.testing.clock import ManualClock
-from coatcheck.visit import Visit
 from tests.core.harness import SECRET, Browser, Harness, SpyStore, raising, sign_in
 
 pytestmark = pytest.mark.anyio

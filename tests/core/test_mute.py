@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
-from coatcheck.visit import Phase
 from tests.core.harness import Browser, Harness, put, sign_in
 
 

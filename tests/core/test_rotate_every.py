@@ -18,13 +18,13 @@ from coatcheck.events import (
     WrongSecret,
 )
 from coatcheck.face import do_not_renew
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.manager import SessionManager
 from coatcheck.options import Options
 from coatcheck.rotation import IN_FLIGHT, PARALLEL
 from coatcheck.runtime import Runtime
 from coatcheck.state import BearerState, CookieState, FirstOf
 from coatcheck.store.keyvalue import KeyValueStore
-from coatcheck.visit import Phase
 from tests.core.harness import OLD_SECRET, SECRET, Browser, Harness, put, raising, sign_in
 
 EVERY = 900.0

@@ -189,7 +189,7 @@ class _Contended(MemoryStore):
 def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """After two seconds of conflicts a save gives up with an error that names the reason."""
     clock, ticks = ManualClock(), count(0.0, 0.25)
-    monkeypatch.setattr("coatcheck.saving.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("coatcheck.lifecycle.saving.monotonic", lambda: next(ticks))
     browser = Browser(Harness(_Contended(clock=clock), clock))
     browser.visit(put(k=1))
     browser.harness.store.take()

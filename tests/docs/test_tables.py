@@ -17,9 +17,9 @@ from markupsafe import Markup
 
 from coatcheck import BinaryCodec, ConfigurationError, JSONCodec, SessionConfig, events
 from coatcheck.errors import CoatcheckError
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.state.cookie import OPTIONS
 from coatcheck.store import SQLiteStore
-from coatcheck.visit import Phase
 from tests.docs.options import PAGE, table, with_table
 from tests.docs.project import ROOT
 from tests.docs.snippets import SECRET

@@ -22,7 +22,7 @@ _READ_BACK = (f"{_SEEDS}_s_115_a_session_is_begun_changed_and_read_back",)
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "cookie-store: what is written does not leave",
-        "src/coatcheck/saving.py",
+        "src/coatcheck/lifecycle/saving.py",
         "renews_cookie(before, now) or visit.runtime.in_client",
         "renews_cookie(before, now)",
         _READ_BACK,
@@ -163,7 +163,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "cookie-store: a late change is lost without a word",
-        "src/coatcheck/lifecycle.py",
+        "src/coatcheck/lifecycle/__init__.py",
         "if not visit.response_started or not runtime.in_client:",
         "if True:",
         _LATE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.prove.mutation import Mutation
 
-_TRANSFER, _JOURNAL = "src/coatcheck/transfer.py", "src/coatcheck/copy_journal.py"
+_TRANSFER, _JOURNAL = "src/coatcheck/copying/transfer.py", "src/coatcheck/copying/journal.py"
 _TEST = "tests/stores/test_copying.py::test_"
 _CRASH = f"{_TEST}a_crash_at_any_step_loses_nothing"
 

@@ -107,7 +107,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "encryption: regenerate keeps the key",
-        "src/coatcheck/succession.py",
+        "src/coatcheck/lifecycle/succession.py",
         "                sealing=self.sealing,\n",
         "",
         (f"{_TESTS}_in_use.py::test_copies_open_where_they_are_copied_to",),

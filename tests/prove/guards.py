@@ -54,7 +54,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "ending: no Clear-Site-Data where a new session begins",
-        "src/coatcheck/beginning.py",
+        "src/coatcheck/lifecycle/beginning.py",
         "    visit.must_issue = True\n",
         "    visit.must_issue, visit.must_clear = True, False\n",
         (f"{_CORE}_response.py::test_sec_59_clear_site_data_to_the_byte",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.prove.mutation import Mutation, scenarios
 
-_OPENING, _LIFECYCLE = "src/coatcheck/opening.py", "src/coatcheck/lifecycle.py"
+_OPENING, _LIFECYCLE = "src/coatcheck/lifecycle/opening.py", "src/coatcheck/lifecycle/__init__.py"
 _SESSION = "src/coatcheck/session.py"
 _SITE = "wsgi-memory"
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from tests.prove.mutation import Mutation
 
 _CORE = "src/coatcheck"
-_IDS, _LIFECYCLE = f"{_CORE}/ids.py", f"{_CORE}/lifecycle.py"
-_OPENING = f"{_CORE}/opening.py"
-_RECORD, _SAVING = f"{_CORE}/record.py", f"{_CORE}/saving.py"
-_SUCCESSION, _VISIT = f"{_CORE}/succession.py", f"{_CORE}/visit.py"
+_IDS, _LIFECYCLE = f"{_CORE}/ids.py", f"{_CORE}/lifecycle/__init__.py"
+_OPENING = f"{_CORE}/lifecycle/opening.py"
+_RECORD, _SAVING = f"{_CORE}/record.py", f"{_CORE}/lifecycle/saving.py"
+_SUCCESSION, _VISIT = f"{_CORE}/lifecycle/succession.py", f"{_CORE}/lifecycle/visit.py"
 
 _TEST = "tests/core/test"
 
@@ -142,7 +142,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "3: signing out ends a tombstone, and not what came after",
-        f"{_CORE}/ending.py",
+        f"{_CORE}/lifecycle/ending.py",
         "if content is None or isinstance(content, Record):",
         "if content is None or not isinstance(content, Record):\n"
         "            return None\n"
@@ -165,7 +165,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "3: an eviction ends the sign-in that has replaced the evicted session",
-        f"{_CORE}/ending.py",
+        f"{_CORE}/lifecycle/ending.py",
         "if evicted and isinstance(found[1], Record)",
         "if evicted and found[1] is None",
         (f"{_TEST}_interleavings.py::test_sec_40_an_eviction_ends_no_newer_sign_in",),
@@ -179,7 +179,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "3: signing out ends what another user signed in to",
-        f"{_CORE}/ending.py",
+        f"{_CORE}/lifecycle/ending.py",
         "found is None or found[1].user_id != content.user_id or",
         "found is None or",
         ("tests/two_parties/test_two_parties.py::test_a_cell[login-logout-anonymous-memory]",),
@@ -249,7 +249,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "5: a tombstone leads whoever reads it to the new session",
-        f"{_CORE}/tombstone.py",
+        f"{_CORE}/lifecycle/tombstone.py",
         "import InvalidUnwrap, aes_key_unwrap, aes_key_wrap\n",
         "import InvalidUnwrap\n\n\n"
         "def aes_key_wrap(key: bytes, secret: bytes) -> bytes:\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.prove.mutation import Mutation
 
-_ROTATION, _ROTATING = "src/coatcheck/rotation.py", "src/coatcheck/rotating.py"
-_OPENING = "src/coatcheck/opening.py"
+_ROTATION, _ROTATING = "src/coatcheck/rotation.py", "src/coatcheck/lifecycle/rotating.py"
+_OPENING = "src/coatcheck/lifecycle/opening.py"
 _CORE = "tests/core/test_rotate_every.py::test"
 _TRIED = "tests/schedules/test_rotation.py::test_sec_30"
 
@@ -57,7 +57,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "rotation: regenerate keeps the previous secret",
-        "src/coatcheck/succession.py",
+        "src/coatcheck/lifecycle/succession.py",
         "                rotation=None,\n",
         "                rotation=self.old.record.rotation,\n",
         (f"{_CORE}_a_new_record_remembers_no_secret",),
@@ -99,21 +99,21 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "rotation: an outage lets other sessions of a stolen one live",
-        "src/coatcheck/ending.py",
+        "src/coatcheck/lifecycle/ending.py",
         "for each in (*others, handle):",
         "for each in (handle, *others):",
         (f"{_CORE}_a_store_that_fails_while_sessions_of_a_theft_end_lets_none_of_them_live",),
     ),
     Mutation(
         "rotation: one that cannot be slides what shall not slide",
-        "src/coatcheck/saving.py",
+        "src/coatcheck/lifecycle/saving.py",
         "        if not runtime.slides or record.idle is None:\n",
         "        if False:\n",
         (f"{_CORE}_where_nothing_slides_a_client_that_cannot_be_sent_an_id_slides_nothing",),
     ),
     Mutation(
         "rotation: a tombstone forgets the previous secret",
-        "src/coatcheck/tombstone.py",
+        "src/coatcheck/lifecycle/tombstone.py",
         "now, new.handle, wrapped, rotation)",
         "now, new.handle, wrapped)",
         (f"{_CORE}_a_slow_request_with_the_previous_id_cannot_overwrite_a_sign_in",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.prove.mutation import Mutation
 
-_SUCCESSION, _SAVING = "src/coatcheck/succession.py", "src/coatcheck/saving.py"
+_SUCCESSION, _SAVING = "src/coatcheck/lifecycle/succession.py", "src/coatcheck/lifecycle/saving.py"
 _TEST = "tests/schedules/test_schedules.py::test_sec_32_two_requests_in_every_order"
 _THREE = "tests/schedules/test_schedules.py::test_sec_32_three_requests_in_random_orders"
 
@@ -18,7 +18,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "schedules: who ends a session does not see that it was just replaced",
-        "src/coatcheck/ending.py",
+        "src/coatcheck/lifecycle/ending.py",
         "content is None or isinstance(content, Record):\n            return content\n",
         "content is None or isinstance(content, Record) or seen:\n            return None\n",
         (f"{_TEST}[signed-in regenerate,logout]",),
@@ -32,7 +32,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "schedules: what is in flight speaks for the session that was replaced",
-        "src/coatcheck/opening.py",
+        "src/coatcheck/lifecycle/opening.py",
         "visit.phase = Phase.MUTE",
         "visit.phase = Phase.NEW",
         (_THREE, f"{_TEST}[signed-in write-k1,regenerate]"),

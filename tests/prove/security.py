@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.prove.mutation import Mutation, scenarios
 
-_RESPONSE, _OPENING = "src/coatcheck/response.py", "src/coatcheck/opening.py"
+_RESPONSE, _OPENING = "src/coatcheck/response.py", "src/coatcheck/lifecycle/opening.py"
 _LAYOUT = "src/coatcheck/layout.py"
 _TESTS = "tests/security/test"
 _ORIGINS = "tests/adapters/test_websocket_origins.py"
@@ -88,7 +88,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "websocket: a State that names no header is trusted",
-        "src/coatcheck/handshake.py",
+        "src/coatcheck/lifecycle/handshake.py",
         "reads_cookies = not vary or any(",
         "reads_cookies = any(",
         (f"{_ORIGINS}::test_sec_71_what_no_browser_sends_by_itself_is_not_judged",),
@@ -193,7 +193,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "flood: what was set and cleared is kept",
-        "src/coatcheck/lifecycle.py",
+        "src/coatcheck/lifecycle/__init__.py",
         "phase is Phase.NEW and visit.changed and (visit.data() or visit.must_issue):",
         "phase is Phase.NEW and visit.changed:",
         scenarios("wsgi-memory", "sec_44_a_flood_stores_nothing"),

@@ -6,7 +6,7 @@ from tests.prove.mutation import Mutation
 
 _CORE = "src/coatcheck"
 _SERVICE, _SESSION = f"{_CORE}/service/service.py", f"{_CORE}/service/session.py"
-_MANAGER, _ENDING = f"{_CORE}/manager.py", f"{_CORE}/ending.py"
+_MANAGER, _ENDING = f"{_CORE}/manager.py", f"{_CORE}/lifecycle/ending.py"
 _SECRET = f"{_CORE}/service/secret.py"
 
 _TEST = "tests/seeds/test_service"

@@ -358,14 +358,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "index: an enrolled session that replaces one is not confirmed",
-        "src/coatcheck/succession.py",
+        "src/coatcheck/lifecycle/succession.py",
         "        if enrols is None or self.old is not None:\n",
         "        if enrols is None:\n",
         (f"{_TESTS}/test_enrol.py::test_a_session_that_replaces_one_is_not",),
     ),
     Mutation(
         "index: an enrolment that was interrupted stays",
-        "src/coatcheck/succession.py",
+        "src/coatcheck/lifecycle/succession.py",
         "            await runtime.shield(undo(runtime, user_id, handle, ()))\n",
         "",
         (f"{_TESTS}/test_enrol.py::test_an_interrupted_enrolment_is_undone",),

@@ -11,10 +11,10 @@ from collections.abc import Coroutine
 from typing import Any, Final, NamedTuple
 
 from coatcheck.face import do_not_renew, visit_of
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.session import AsyncSession
-from coatcheck.visit import Phase
 from tests.core.operations import ENDED_BY, ENDS, WAIT, WRITES, Running, ended_in
 from tests.core.schedules import Broken, World
 

@@ -18,12 +18,12 @@ from typing import Any, Final, NamedTuple
 from coatcheck.errors import SaveConflict
 from coatcheck.events import SecretReused, WrongSecret
 from coatcheck.face import do_not_renew, visit_of
+from coatcheck.lifecycle.visit import Phase
 from coatcheck.request import PlainRequest, Request, WSGIHeaders
 from coatcheck.response import finish_headers
 from coatcheck.rotation import IN_FLIGHT
 from coatcheck.session import AsyncSession
 from coatcheck.testing.clock import ManualClock
-from coatcheck.visit import Phase
 from tests.core.cookiejar import parse
 from tests.core.operations import SIGNED_IN
 from tests.core.schedules import Broken, Operation, Outcome, Place, World, schedules, step, switch

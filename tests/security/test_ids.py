@@ -7,8 +7,9 @@ import hmac
 
 import pytest
 
-from coatcheck import SessionManager, opening
+from coatcheck import SessionManager
 from coatcheck.ids import Identity
+from coatcheck.lifecycle import opening
 from coatcheck.store import MemoryStore
 from coatcheck.store.protocol import Stored
 from coatcheck.testing import ManualClock

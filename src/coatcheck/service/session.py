@@ -9,9 +9,9 @@ from coatcheck.drivers import run_now
 from coatcheck.errors import CorruptRecord, SessionEnded
 from coatcheck.events import logger
 from coatcheck.ids import Identity
+from coatcheck.lifecycle.visit import Held, Phase, Visit
 from coatcheck.manager import ManagerCore
 from coatcheck.service.result import DONE, WHOLE, Result, refused, told
-from coatcheck.visit import Held, Phase, Visit
 
 
 class ServiceSession:

@@ -8,7 +8,7 @@ from math import inf
 
 from coatcheck import checks
 from coatcheck.clock import Clock
-from coatcheck.copy_journal import CopyJournal, Noted
+from coatcheck.copying.journal import CopyJournal, Noted
 from coatcheck.errors import ConfigurationError, CorruptRecord
 from coatcheck.layout import pack, unpack
 from coatcheck.record import Content, Record, Tombstone

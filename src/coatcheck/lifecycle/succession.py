@@ -21,8 +21,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from coatcheck.beginning import fresh_record, take_over
-from coatcheck.ending import heal, make_room, undo
 from coatcheck.errors import CorruptRecord, StoreError, TooManySessions
 from coatcheck.events import (
     ChangesDropped,
@@ -32,7 +30,12 @@ from coatcheck.events import (
     SessionRevoked,
 )
 from coatcheck.ids import secret_hash
-from coatcheck.joining import join
+from coatcheck.lifecycle.beginning import fresh_record, take_over
+from coatcheck.lifecycle.ending import heal, make_room, undo
+from coatcheck.lifecycle.joining import join
+from coatcheck.lifecycle.saving import amended, check_size, encode, handle_of, read_again
+from coatcheck.lifecycle.tombstone import follow, look_up, tombstone_for
+from coatcheck.lifecycle.visit import DropReason, Held, Phase, Replacement, Visit
 from coatcheck.record import (
     TOMBSTONE_LIFE,
     Content,
@@ -43,10 +46,7 @@ from coatcheck.record import (
     restrict,
 )
 from coatcheck.runtime import Runtime
-from coatcheck.saving import amended, check_size, encode, handle_of, read_again
 from coatcheck.store.protocol import Admission, Admitted, AsyncUserIndex, Conflict, Updated
-from coatcheck.tombstone import follow, look_up, tombstone_for
-from coatcheck.visit import DropReason, Held, Phase, Replacement, Visit
 
 _TAKEN: Final = "a new handle of 128 random bits was taken: is the randomness broken?"
 

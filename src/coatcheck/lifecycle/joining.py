@@ -6,10 +6,10 @@ Both clicks then leave the browser in one session, whichever answer comes last.
 from __future__ import annotations
 
 from coatcheck.ids import Identity
+from coatcheck.lifecycle.saving import save
+from coatcheck.lifecycle.tombstone import follow
+from coatcheck.lifecycle.visit import Phase, Replacement, Visit
 from coatcheck.record import Tombstone
-from coatcheck.saving import save
-from coatcheck.tombstone import follow
-from coatcheck.visit import Phase, Replacement, Visit
 
 
 async def join(

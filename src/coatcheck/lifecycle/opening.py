@@ -23,13 +23,13 @@ from coatcheck.events import (
 )
 from coatcheck.ids import Identity, secret_hash
 from coatcheck.layout import unpack
+from coatcheck.lifecycle.rotating import current_identity, mind
+from coatcheck.lifecycle.visit import Claim, Ending, Held, Phase, Visit, make_held
 from coatcheck.record import Content, Record, Tombstone
-from coatcheck.rotating import current_identity, mind
 from coatcheck.rotation import Standing
 from coatcheck.runtime import Runtime
 from coatcheck.state.candidates import MOST_CANDIDATES
 from coatcheck.store.protocol import Stored
-from coatcheck.visit import Claim, Ending, Held, Phase, Visit, make_held
 
 MOST_ASKED: Final = 2
 """How many well-signed IDs of one request the store is asked about; with more it is nobody's."""

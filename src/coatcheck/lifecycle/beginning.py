@@ -7,11 +7,11 @@ from typing import Final
 from coatcheck.errors import StoreError
 from coatcheck.events import SessionCreated
 from coatcheck.ids import Identity, secret_hash
+from coatcheck.lifecycle.saving import amended, encode
+from coatcheck.lifecycle.visit import Held, Visit, make_held
 from coatcheck.record import Record, make_record
 from coatcheck.runtime import Runtime
-from coatcheck.saving import amended, encode
 from coatcheck.sealing import Sealing
-from coatcheck.visit import Held, Visit, make_held
 
 MAX_COLLISIONS: Final = 3
 """How many new handles are tried; a second collision of 128 random bits means broken randomness."""

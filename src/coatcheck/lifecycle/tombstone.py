@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from coatcheck.errors import CorruptRecord
 from coatcheck.ids import Identity
 from coatcheck.layout import unpack
+from coatcheck.lifecycle.rotating import current_identity
+from coatcheck.lifecycle.visit import Held
 from coatcheck.record import Content, Record, Tombstone
-from coatcheck.rotating import current_identity
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import Stored
-from coatcheck.visit import Held
 
 MAX_CHAIN: Final = 10
 """How many replacements in a row a request in flight is followed through."""

@@ -15,8 +15,8 @@ from coatcheck.ids import Identity, secret_hash
 from coatcheck.rotation import PARALLEL, SEND_INTERVAL, rotated
 
 if TYPE_CHECKING:
+    from coatcheck.lifecycle.visit import Visit
     from coatcheck.record import Content, Record
-    from coatcheck.visit import Visit
 
 
 def presented(visit: Visit) -> bytes | None:

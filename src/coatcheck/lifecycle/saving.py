@@ -14,11 +14,11 @@ from coatcheck.cookies import MAX_AGE_LIMIT
 from coatcheck.errors import CorruptRecord, SaveConflict, SessionTooLarge, StoreError
 from coatcheck.events import KeyOverwritten, SessionMerged
 from coatcheck.ids import Identity
+from coatcheck.lifecycle.rotating import turned
+from coatcheck.lifecycle.visit import Held, Visit, make_held
 from coatcheck.record import Content, Merged, Record, Tombstone, merge
-from coatcheck.rotating import turned
 from coatcheck.runtime import MAX_CONFLICT_SECONDS, Runtime
 from coatcheck.store.protocol import Conflict, Stored, Updated
-from coatcheck.visit import Held, Visit, make_held
 
 RENEW_COOKIE: Final = MAX_AGE_LIMIT / 2
 """Where a session outlives its cookie, that is sent anew as each of these passes, in seconds."""

@@ -28,12 +28,12 @@ the order of the source's index, and confirmed, as any new session is.
 from __future__ import annotations
 
 from coatcheck.clock import Clock, system_clock
+from coatcheck.copying.transfer import Copied as Copied
+from coatcheck.copying.transfer import Progress, Transfer
 from coatcheck.drivers import run_now
 from coatcheck.errors import ConfigurationError
 from coatcheck.shapes import AnyStore, Shape, awaited, is_async, never_suspending
 from coatcheck.store.protocol import Store
-from coatcheck.transfer import Copied as Copied
-from coatcheck.transfer import Progress, Transfer
 
 
 def copy_sessions(

@@ -30,8 +30,6 @@ from math import inf
 from secrets import randbelow
 from typing import Final
 
-from coatcheck.beginning import begin
-from coatcheck.ending import end_record, end_stolen
 from coatcheck.errors import CoatcheckError, SessionEnded, StoreError
 from coatcheck.events import (
     ChangesDropped,
@@ -40,12 +38,14 @@ from coatcheck.events import (
     StoreFailed,
     TouchFailed,
 )
-from coatcheck.opening import find, meet
+from coatcheck.lifecycle.beginning import begin
+from coatcheck.lifecycle.ending import end_record, end_stolen
+from coatcheck.lifecycle.opening import find, meet
+from coatcheck.lifecycle.saving import NotTouched, handle_of, save, touch
+from coatcheck.lifecycle.succession import replace
+from coatcheck.lifecycle.visit import Held, Phase, Visit
 from coatcheck.record import merge, restrict
 from coatcheck.runtime import Runtime
-from coatcheck.saving import NotTouched, handle_of, save, touch
-from coatcheck.succession import replace
-from coatcheck.visit import Held, Phase, Visit
 
 PURGE_INTERVAL: Final = 600.0
 """Seconds between two purges."""

@@ -7,10 +7,10 @@ from math import inf
 
 from coatcheck.errors import StoreError
 from coatcheck.events import SessionRevoked
+from coatcheck.lifecycle.tombstone import look_up
 from coatcheck.record import Record
 from coatcheck.runtime import Runtime
 from coatcheck.store.protocol import ADMISSION_GRACE, Admitted
-from coatcheck.tombstone import look_up
 
 
 async def end_record(
