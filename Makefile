@@ -8,8 +8,6 @@ FULL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := src adapters tests examples .ci
-MODES := tests/core tests/security tests/seeds tests/adapters tests/fuzz \
-  $(wildcard tests/stores/test_[!rs]*.py tests/stores/test_sqlite*.py)
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 READY_BENCH := $(VENV)/.ready-bench
@@ -75,11 +73,10 @@ prove: $(READY) ## Break a copy of the code in many ways; the tests must notice 
 fuzz: $(READY_FUZZ) ## Try to break it: MINUTES=30, or FULL=1 for what a release needs
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(FULL),--full) $(ARGS)
 
-modes: $(READY) ## Run what needs no server under python -O, then under python -X dev
+modes: $(READY) ## Run the tests under python -O, then under python -X dev
 	@PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal \
-	  -W 'ignore:assertions not in test modules:pytest.PytestConfigWarning' $(MODES) $(ARGS)
-	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal \
-	  $(MODES) $(ARGS)
+	  -W 'ignore:assertions not in test modules:pytest.PytestConfigWarning' $(ARGS)
+	@PYTHONDEVMODE=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 torture: $(READY) ## Torture every kind of store for a minute, and again with kills; see --help
 	@$(BIN)/python -m tests.torture $(ARGS)

@@ -29,6 +29,7 @@ from types import ModuleType
 from typing import Final
 
 from tests.docs.project import extras, make_targets
+from tests.strict import PYTEST
 
 _VARIABLE: Final = re.compile(r"\$(?P<name>[A-Za-z_]\w*)")
 _ASSIGNMENT: Final = re.compile(r"(?:export )?(?P<name>[A-Z_]+)=(?P<value>.*)", re.DOTALL)
@@ -188,7 +189,7 @@ class Shell:
     def _pytest(self, words: Sequence[str]) -> str:
         self.used.update(Path(word).stem for word in words)
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-W", "error", *words],
+            [sys.executable, *PYTEST, *words],
             cwd=self.folder,
             capture_output=True,
             text=True,

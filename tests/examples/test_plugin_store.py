@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.project import ROOT
+from tests.strict import PYTEST
 
 PLUGIN = ROOT / "examples" / "plugin_store"
 
@@ -59,17 +60,7 @@ def test_it_passes_the_published_suite(installed: Path, tmp_path: Path) -> None:
 
 def run_suite(installed: Path, temporary: Path, folder: Path) -> str:
     """Run the tests of the distribution, and return what pytest says."""
-    pytest_alone = (
-        "-m",
-        "pytest",
-        "-q",
-        "-W",
-        "error",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "/dev/null",
-    )
+    pytest_alone = (*PYTEST, "-q", "-p", "no:cacheprovider", "-c", "/dev/null")
     return run(
         sys.executable,
         *pytest_alone,
