@@ -309,7 +309,7 @@ class ASGISite(Site):
         await communicator.send_input(BODY)
         error: BaseException | None = None
         try:
-            await communicator.wait()
+            await communicator.wait(timeout=30)  # its second is too short for a busy machine
         except Exception as raised:  # noqa: BLE001 - a server survives anything
             error = raised
         messages: list[Message] = []
