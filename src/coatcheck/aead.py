@@ -2,11 +2,11 @@
 
     envelope = version 1 | key id 2 | nonce 12 | ciphertext | tag 16
 
-Each context (a session, say) has a key of its own, derived in one step from a subkey of the secret
-(NIST SP 800-56C, 4.1, with SHA-256): nonces are random, and one key may have 2^32 of them (NIST SP
-800-38D, 8.3), which a session never needs and a busy application would in weeks. The key id selects
-from our own secrets. It is authenticated, and no other key is ever tried: AES-GCM does not bind a
-ciphertext to one key. Lengths show no more than how many blocks the text fills.
+Each context (a session, say) has a key of its own, derived in one step from a subkey of the secret,
+in the form of NIST SP 800-56C, 4.1, with SHA-256: nonces are random, and one key may have 2^32 of
+them (NIST SP 800-38D, 8.3), which a session never needs and a busy application would in weeks. The
+key id selects from our own secrets. It is authenticated, and no other key is ever tried: AES-GCM
+does not bind a ciphertext to one key. Lengths show no more than how many blocks the text fills.
 """
 
 from __future__ import annotations

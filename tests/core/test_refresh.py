@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from coatcheck.errors import (
-    SessionEnded,
-)
+from coatcheck.errors import SessionEnded
+from coatcheck.session import Session
 from tests.core.harness import Browser, put, sign_in
 
 DAY = 86_400.0
@@ -106,6 +105,64 @@ def test_refresh_brings_nothing_past_a_sign_in(
     exchange.finish()
     assert browser.saved() == mine
     assert browser.user() == "bob"
+
+
+def sign_bob_in(session: Session) -> None:
+    """Ask for a session of bob's."""
+    session.login("bob")
+
+
+def renew(session: Session) -> None:
+    """Ask for a new ID."""
+    session.regenerate()
+
+
+@pytest.mark.parametrize("ask", [sign_bob_in, renew])
+def test_what_others_saved_before_a_refresh_can_be_cleared(browser: Browser, ask: Act) -> None:
+    """A refresh makes nobody's data one's own: what is cleared then stays so, and is not told."""
+    browser.visit(put(a=0))
+    exchange = browser.begin()
+    ask(exchange.session)
+    exchange.session["after"] = 1
+    browser.visit(put(a=5, later="of another"))
+    exchange.session.refresh()
+    browser.visit(lambda session: session.clear())
+    exchange.finish()
+    assert browser.saved() == {"after": 1}
+    assert browser.harness.dropped() == []
+
+
+def test_a_refresh_saves_nothing_from_a_sign_out(browser: Browser) -> None:
+    """Who signs in again, and has seen what others saved, begins without it if they signed out."""
+    browser.visit(sign_in("ann", a=0))
+    exchange = browser.begin()
+    exchange.session.login("ann")
+    exchange.session["after"] = 1
+    browser.visit(put(later="of another"))
+    exchange.session.refresh()
+    other = browser.begin()
+    other.session.logout()
+    other.finish(deliver=False)
+    exchange.finish()
+    assert browser.saved() == {"after": 1}
+
+
+@pytest.mark.parametrize("keep", [None, ["a", "later"]])
+def test_a_refresh_saves_nothing_from_somebody_elses_sign_in(
+    browser: Browser, keep: list[str] | None
+) -> None:
+    """Where the session has become ann's meanwhile, bob's begins with what came after."""
+    browser.visit(put(a=0))
+    exchange = browser.begin()
+    exchange.session.login("bob", keep=keep)
+    exchange.session["after"] = 1
+    browser.visit(put(later="of another"))
+    exchange.session.refresh()
+    other = browser.begin()
+    other.session.login("ann")
+    other.finish(deliver=False)
+    exchange.finish()
+    assert browser.saved() == {"after": 1}
 
 
 @pytest.mark.parametrize("mine", [{"a": 1, "n": 1}, {"a": 2}, {}], ids=["added", "changed", "gone"])

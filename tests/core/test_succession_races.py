@@ -59,6 +59,40 @@ def test_what_a_save_was_merged_with_passes_on(
 
 
 @each_ask
+def test_what_is_overwritten_is_told_once(browser: Browser, ask: Callable[[Session], None]) -> None:
+    """However often the data was merged on the way."""
+    browser.visit(put(k=0, x=0))
+    exchange = browser.begin()
+    exchange.session["x"] = 1
+    browser.visit(put(k="theirs"))
+    exchange.session.save()
+    exchange.session["k"] = "mine"
+    ask(exchange.session)
+    browser.harness.store.before("update", lambda: browser.visit(put(other=1)))
+    exchange.finish()
+    assert browser.saved() == {"k": "mine", "x": 1, "other": 1}
+    assert [event.key for event in browser.harness.told(KeyOverwritten)] == ["k"]
+
+
+def test_a_sign_in_that_is_refused_overwrites_nothing() -> None:
+    """Nobody is told of a key that still stands."""
+    harness = Harness(max_sessions_per_user=1, evict="refuse")
+    Browser(harness).visit(sign_in("ann"))
+    browser = Browser(harness)
+    browser.visit(put(k=0, x=0))
+    exchange = browser.begin()
+    exchange.session["x"] = 1
+    browser.visit(put(k="theirs"))
+    exchange.session.save()
+    exchange.session["k"] = "mine"
+    exchange.session.login("ann")
+    with pytest.raises(TooManySessions):
+        exchange.finish()
+    assert browser.saved() == {"k": "theirs", "x": 1}
+    assert harness.told(KeyOverwritten) == []
+
+
+@each_ask
 def test_what_others_cleared_before_a_save_stays_cleared(
     browser: Browser, ask: Callable[[Session], None]
 ) -> None:

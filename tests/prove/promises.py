@@ -98,15 +98,22 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "2: a refresh brings another user's data past a sign-in",
         _LIFECYCLE,
-        "mine == base and keep is None and not cleared",
+        "mine == base and visit.replacement is None and not cleared",
         "mine == base and not cleared",
         (f"{_TEST}_refresh.py::test_refresh_brings_nothing_past_a_sign_in",),
     ),
     Mutation(
+        "2: a refresh makes what others saved one's own",
+        _LIFECYCLE,
+        "        if visit.replacement is not None and not cleared:\n",
+        "        if False:\n",
+        (f"{_TEST}_refresh.py::test_a_refresh_saves_nothing_from_a_sign_out",),
+    ),
+    Mutation(
         "2: a refresh forgets a clear",
         _LIFECYCLE,
-        "mine == base and keep is None and not cleared",
-        "mine == base and keep is None",
+        "mine == base and visit.replacement is None and not cleared",
+        "mine == base and visit.replacement is None",
         (f"{_TEST}_refresh.py::test_refresh_keeps_a_clear_after_which_all_was_put_back",),
     ),
     Mutation(

@@ -11,7 +11,7 @@ import redis
 from coatcheck.store.protocol import Conflict, Gone, Stored, Updated
 from coatcheck.store.redis import scripts
 from coatcheck.store.redis.keys import HORIZON
-from coatcheck.store.redis.recent import LARGEST, MOST, Recent
+from coatcheck.store.redis.recent import LARGEST, MOST, Recent, swapped
 from coatcheck.testing import ManualClock
 from tests.servers import redis as servers
 from tests.stores.redis_ways import KEY, KEYS, NEVER, Way
@@ -189,3 +189,35 @@ def test_a_server_that_cannot_compare(way: Way, cost: Any, monkeypatch: pytest.M
     way.get(KEY)
     assert cost(lambda: way.update(KEY, b"newer", version=2)) == (Updated(3), SCRIPT)
     assert way.get(KEY) == Stored(3, NEVER, b"newer")
+
+
+@pytest.mark.parametrize(
+    "refusal", ["unknown command", "wrong number of arguments for 'set' command", "Syntax error"]
+)
+def test_a_server_that_refuses_in_other_words(
+    way: Way, refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a server says to a command that it does not know, the script decides."""
+    asked: list[object] = []
+
+    def refused(*_: object) -> tuple[object, ...]:
+        asked.append(refusal)
+        return ("EVAL", f"return redis.error_reply([[ERR {refusal}]])", b"0", b"", b"")
+
+    monkeypatch.setattr(Recent, "swap", refused)
+    way.create(KEY, b"old")
+    assert way.update(KEY, b"new") == Updated(2)
+    assert asked == [refusal]
+
+
+@pytest.mark.parametrize("reply", [None, 0, b"", b"garbage", [b"r1"], "OK"])
+def test_a_reply_that_is_no_record(reply: Any) -> None:
+    """It says nothing, so the script decides."""
+    swap = ("SET", b"name", b"new", "IFEQ", b"old", "GET")
+    assert swapped(swap, reply, 1, 0.0) is None
+
+
+def test_a_swap_that_was_sent_twice() -> None:
+    """Something in between may repeat a command; its own value is no conflict."""
+    swap = ("SET", b"name", b"new", "IFEQ", b"old", "GET")
+    assert swapped(swap, b"old", 1, 0.0) == swapped(swap, b"new", 1, 0.0) == Updated(2)

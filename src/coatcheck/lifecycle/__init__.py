@@ -154,11 +154,15 @@ class Lifecycle:
             raise SessionEnded("another request ended this session")
         visit.expiry, visit.replacement = pending
         keep = visit.replacement.keep if visit.replacement else None
-        if mine is None or (mine == base and keep is None and not cleared):
+        if mine is None or (mine == base and visit.replacement is None and not cleared):
             return
         theirs = runtime.codec.encode(visit.data())
         # What a pending login() leaves behind does not come back.
         base, theirs = (restrict(runtime.codec, data, keep) for data in (base, theirs))
+        if visit.replacement is not None and not cleared:
+            # What others saved came before the call, too.
+            mark = visit.replacement.mark
+            visit.replacement.mark = merge(runtime.codec, base, mark, theirs, {}).data
         if not cleared:
             mine = merge(runtime.codec, base, mine, theirs, runtime.config.resolve).data
         visit.view = runtime.codec.decode(mine)

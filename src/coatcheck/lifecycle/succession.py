@@ -88,6 +88,7 @@ class _Succession:
         self.enrolled = False
         """Whether the admission has created the record too, and confirmed it."""
         self.replaces: str | None = None
+        self.overwritten: tuple[str, ...] = ()
         self.lost: ChangesDropped | None = None
         """What was written before the call and does not pass into the new session."""
         if visit.phase is Phase.MUTE:
@@ -270,13 +271,13 @@ class _Succession:
         kept = restrict(codec, runtime.data_of(theirs), keep)
         if visit.cleared:
             return self.mine
+        self.overwritten = ()
         if theirs.epoch != visit.epoch:
             self._lose_what_came_before("cleared")
             return merge(codec, change.mark, self.mine, kept, {}).data
         base = restrict(codec, visit.base, change.keep)
         merged = merge(codec, base, self.mine, kept, runtime.config.resolve)
-        for key in merged.overwritten:
-            runtime.emit(KeyOverwritten(change.identity.handle, key))
+        self.overwritten = merged.overwritten
         return merged.data
 
     async def _rewrite(self, record: Record) -> bool:
@@ -327,6 +328,7 @@ class _Succession:
                 return False
         # A sign-in of its own: what the old session held was ended with it.
         self._lose_what_came_before(reason)
+        self.overwritten = ()
         self.old = None
         self._keep_what_came_after()
         return await self._rewrite(self._first_record(self.mine))
@@ -386,6 +388,8 @@ class _Succession:
         take_over(visit, change.identity, self.fresh, self.mine)
         if self.lost is not None:
             visit.drops.append(self.lost)
+        for key in self.overwritten:
+            runtime.emit(KeyOverwritten(handle, key))
         if old is not None and old_identity is not None:
             runtime.emit(SessionReplaced(old_identity.handle, handle, self.user_id, change.reason))
         else:

@@ -68,11 +68,14 @@ class Recent:
 def swapped(swap: Command, reply: Reply, version: int, now: float) -> UpdateOutcome | None:
     """Return what the reply to a swap means; `None` where a script has to decide.
 
-    It is the value that was there. Where that is another one of the same version, it was touched;
-    where there is none the record is gone, unless that is how a server says that it was another.
+    It is the value that was there: our own where something in between has sent the command twice.
+    Where that is another one of the same version, it was touched; where there is none the record is
+    gone, unless that is how a server says that it was another.
     """
-    if reply == swap[4]:
+    if reply in (swap[4], swap[2]):
         return make_updated((version + 1,))
+    if not isinstance(reply, bytes):
+        return None
     try:
         current = records.live(reply, now)
     except CorruptRecord:

@@ -31,7 +31,7 @@ class Unreachable(StoreError):
 
 
 class NotUnderstood(StoreError):
-    """The server is too old for an option of a command."""
+    """The server refused a command as it is written: it is too old for an option, say."""
 
 
 _KINDS: Final[dict[str, type[exceptions.RedisError]]] = {
@@ -74,7 +74,7 @@ def meaning(error: BaseException, where: str, timeout: float | None = None) -> S
         kind = StoreError
         if text.startswith(("WRONGTYPE", "NOTARECORD")):
             kind = NotAString
-        elif text.startswith("ERR syntax error"):
+        elif text.startswith("ERR "):
             kind = NotUnderstood
         return kind(f"{where} refused a command: {text}")
     out_of_reach = exceptions.ConnectionError | exceptions.RedisClusterException | OSError
