@@ -16,7 +16,7 @@ from typing import Final, cast
 from zlib import crc32
 
 from coatcheck.errors import CorruptRecord
-from coatcheck.record import Content, Record, Tombstone, make_record, sealed_record
+from coatcheck.record import Content, Tombstone, make_record, sealed_record
 from coatcheck.rotation import Rotation
 
 # Binary: magic, kind and flags, codec, hash, epoch, created, signed in, idle, deadline, lengths of
@@ -176,10 +176,10 @@ def unpack(payload: bytes) -> Content:
             flags & _PERSISTENT != 0,
             codec,
             payload[start:-4],
-            None,
+            payload[:start] if flags & _SEALED else None,
             rotation,
         )
-        return sealed_record(fields, payload[:start]) if flags & _SEALED else make_record(fields)
+        return sealed_record(fields) if flags & _SEALED else make_record(fields)
     except (struct.error, UnicodeDecodeError) as error:
         raise CorruptRecord(f"the fields do not fit: {error}") from error
 
@@ -237,7 +237,7 @@ def _unpack_text(payload: bytes) -> Content:
                 raise CorruptRecord("a length or a time does not fit")
             if int(epoch) > _HIGHEST or int(codec) > _CODECS:
                 raise CorruptRecord("a number does not fit")
-            record = Record(
+            fields = (
                 bytes.fromhex(digest),
                 _read_user(user),
                 int(epoch),
@@ -248,10 +248,10 @@ def _unpack_text(payload: bytes) -> Content:
                 keep == "yes",
                 int(codec),
                 _read_envelope(data) if sealed else data,
-                None,
+                head + b"\n" if sealed else None,
                 _read_turn(turned),
             )
-            return sealed_record(record, head + b"\n") if sealed else record
+            return sealed_record(fields) if sealed else make_record(fields)
         if (found := _GRAVE_LINE(line)) and not data:
             at, successor, wrapped, turned, digest, user = found.groups()
             return Tombstone(

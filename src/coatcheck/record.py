@@ -9,7 +9,7 @@ flight under the old ID neither writes nor reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from coatcheck.codecs import Codec
 from coatcheck.config import Resolver
@@ -89,18 +89,15 @@ class SealedRecord(Record):
     It is good for reading what it says beside its data. `Sealer.open` makes a `Record` of it.
     """
 
-    bound: bytes
-    """The bytes of the payload that the envelope is bound to."""
+    __slots__ = ()
+
+    @property
+    def bound(self) -> bytes:
+        """The bytes of the payload that the envelope is bound to, in the place of `sealing`."""
+        return cast("bytes", self[10])
 
 
-_make_sealed: Final = maker(SealedRecord)
-
-
-def sealed_record(fields: tuple[Any, ...], bound: bytes) -> SealedRecord:
-    """Return a record that was just read, whose data is an envelope, bound to those bytes."""
-    sealed = _make_sealed(fields)
-    sealed.bound = bound
-    return sealed
+sealed_record: Final = maker(SealedRecord)
 
 
 class Tombstone(NamedTuple):

@@ -77,7 +77,7 @@ class Sealer:
 
         Raises `SessionSealed` for a record whose key is not known here.
         """
-        if isinstance(content, Record) and content.sealing is None:
+        if isinstance(content, Record) and not isinstance(content.sealing, Sealing):
             raise SessionSealed
         return layout.pack(content, text=text)
 
@@ -102,7 +102,7 @@ class Sealer:
         elif identity.secret:
             data_key = self._wrap(start[1:], place, identity.secret)
         else:
-            return make_record(record)._replace(codec=UNREADABLE, data=b"")
+            return make_record(record)._replace(codec=UNREADABLE, data=b"", sealing=None)
         data, cipher = self._aead.open(
             envelope[size:], place + data_key, b"".join((start, place, record.bound))
         )
