@@ -12,6 +12,7 @@ does not bind a ciphertext to one key. Lengths show no more than how many blocks
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
@@ -79,31 +80,28 @@ class AEAD:
     of the ring is weak, where two have one key id, and where `cryptography` cannot encrypt.
     """
 
-    __slots__ = ("_aes", "_begin", "_block", "_current")
+    __slots__ = ("_aes", "_block", "_current", "_derive")
 
     def __init__(self, keys: KeyRing, purpose: str, *, block: int = BLOCK) -> None:
         if keys.weak:
             raise ConfigurationError("encryption needs strong secrets, old ones included")
         self._aes = _aes_gcm()
         self._block = block
-        # To derive a key is to go on with a copy of what was hashed before the context.
-        self._begin = {
-            bytes((VERSION,)) + key.key_id: hashlib.sha256(_COUNTER + key.subkey(purpose)).copy
+        self._derive = {
+            bytes((VERSION,)) + key.key_id: _derivation_from(key.subkey(purpose))
             for key in keys.keys
         }
-        if len(self._begin) < len(keys.keys):
+        if len(self._derive) < len(keys.keys):
             raise ConfigurationError(
                 "two of the secrets have the same key id, which happens once in 65,536 times, and"
                 " what is encrypted could not tell them apart: generate another secret"
             )
-        self._current = next(iter(self._begin))
+        self._current = next(iter(self._derive))
 
     def cipher(self, context: bytes) -> Cipher:
         """Return what encrypts in a context: bytes that name it, and may hold secrets too."""
         header = self._current
-        derivation = self._begin[header]()
-        derivation.update(context)
-        return _cipher((header, self._aes(derivation.digest()), self._block))
+        return _cipher((header, self._aes(self._derive[header](context)), self._block))
 
     def open(self, envelope: bytes, context: bytes, associated: bytes) -> tuple[bytes, Cipher]:
         """Return the text of an envelope, and the cipher that encrypts in this context now.
@@ -112,12 +110,10 @@ class AEAD:
         `associated`, under a secret of the ring.
         """
         header = envelope[:_HEADER_SIZE]
-        begin = self._begin.get(header)
-        if begin is None:
+        derive = self._derive.get(header)
+        if derive is None:
             raise Undecipherable("the data is encrypted under a secret that is not ours")
-        derivation = begin()
-        derivation.update(context)
-        aes = self._aes(derivation.digest())
+        aes = self._aes(derive(context))
         try:
             padded = aes.decrypt(
                 envelope[_HEADER_SIZE:_START], envelope[_START:], header + associated
@@ -131,10 +127,22 @@ class AEAD:
         return text, self.cipher(context)
 
     def __repr__(self) -> str:
-        return f"<AEAD of {len(self._begin)} keys>"
+        return f"<AEAD of {len(self._derive)} keys>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an AEAD holds keys: build it from the configuration in each process")
+
+
+def _derivation_from(subkey: bytes) -> Callable[[bytes], bytes]:
+    """Return what derives the key of a context, going on with a copy of what comes before that."""
+    begin = hashlib.sha256(_COUNTER + subkey).copy
+
+    def derive(context: bytes, /) -> bytes:
+        derivation = begin()
+        derivation.update(context)
+        return derivation.digest()
+
+    return derive
 
 
 def _aes_gcm() -> type[AESGCM]:

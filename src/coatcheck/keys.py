@@ -140,7 +140,7 @@ class KeyRing:
 MAC: TypeAlias = Callable[[bytes], bytes]
 
 
-def hmac_under(key: bytes, beginning: bytes = b"", size: int = 32) -> MAC:
+def hmac_under(key: bytes, beginning: bytes, size: int) -> MAC:
     """Return HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, truncated to `size` bytes.
 
     It is that of `beginning` and the text it is given. Copying prepared states takes a third as

@@ -38,8 +38,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "encryption: one key for all sessions",
         _AEAD,
-        "        derivation.update(context)\n        return _cipher",
-        "        return _cipher",
+        "self._aes(self._derive[header](context))",
+        'self._aes(self._derive[header](b""))',
         (f"{_TESTS}.py::test_sec_18_a_constant_nonce_meets_no_key_twice",),
     ),
     Mutation(
