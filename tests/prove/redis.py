@@ -134,12 +134,26 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "async-redis: a cancelled task leaves its reply to the next one",
         _STREAM,
-        "                future, _ = waiting.popleft()\n                if not",
-        "                future, _ = waiting.popleft()\n"
-        "                while waiting and future.cancelled():\n"
-        "                    future, _ = waiting.popleft()\n"
-        "                if not",
+        "                replies.append((waiting.popleft()[0], reply))\n",
+        "                while waiting[0][0].cancelled():\n"
+        "                    waiting.popleft()\n"
+        "                replies.append((waiting.popleft()[0], reply))\n",
         (f"{_TESTS}/test_redis.py::test_tasks_that_are_cancelled",),
+    ),
+    Mutation(
+        "async-redis: a task is entered within another",
+        _STREAM,
+        "if waiter is None or asyncio.current_task(self._loop) is not None:",
+        "if waiter is None:",
+        (f"{_TESTS}/test_redis_stream.py::test_no_task_is_entered_within_another",),
+    ),
+    Mutation(
+        "async-redis: garbage takes the reply before it along",
+        _STREAM,
+        '            self.give_up(StoreError(f"{self._where} sent what is no reply: {error}"))\n',
+        '            self.give_up(StoreError(f"{self._where} sent what is no reply: {error}"))\n'
+        "            return\n",
+        (f"{_TESTS}/test_redis_stream.py::test_what_came_before_garbage_is_a_reply",),
     ),
     Mutation(
         "async-redis: a late reply is handed to somebody else",
