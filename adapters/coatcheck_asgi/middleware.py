@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, Unpack, cast
 from coatcheck.config import SessionConfig
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.events import logger
-from coatcheck.face import do_not_renew, headers_left, visit_of
+from coatcheck.face import brings_no_id, do_not_renew, headers_left, let_go, visit_of
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.lifecycle.handshake import HandshakeGuard
 from coatcheck.lifecycle.visit import Visit
@@ -92,9 +92,15 @@ class SessionMiddleware:
         inner[self._id_key] = SessionIDText(session)
         if self.key == _KEY or "session" not in inner:
             inner["session"] = session
-        if self._loads_ahead and not (self._by_cookies and _has_no_cookies(inner)):
-            await session.prepare()
-        await _Exchange(self.lifecycle, session, inner, receive, send).run(self.app)
+        if self._loads_ahead:
+            if self._by_cookies and _has_no_cookies(inner):
+                brings_no_id(session)
+            else:
+                await session.prepare()
+        try:
+            await _Exchange(self.lifecycle, session, inner, receive, send).run(self.app)
+        finally:
+            let_go(session, scope)
 
     def _admits(self, scope: Any) -> bool:
         """Say whether a WebSocket is let in; one that gets no session from here always is."""
@@ -106,7 +112,7 @@ class SessionMiddleware:
 
 def _has_no_cookies(scope: Mapping[str, Any]) -> bool:
     headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
-    return b"cookie" not in [name.lower() for name, _ in headers]
+    return b"cookie" not in [name.lower() for name, _ in headers if len(name) == 6]
 
 
 def get_session(scope: Mapping[str, object], key: str = _KEY) -> AsyncSession:
@@ -187,7 +193,12 @@ class _Exchange:
             raise
         finally:
             if (visit := visit_of(self._session)) is not None:
-                await self._finish(visit)
+                # Save what changed since the last commit, then see to what has expired.
+                visit.response_started = True
+                if not self._lifecycle.idle(visit):
+                    await self._lifecycle.commit_late(visit, failed=self._failed)
+                if self._lifecycle.claim_purge():
+                    await self._lifecycle.purge()
 
     async def receive(self) -> Any:
         """What the application of a WebSocket awaits messages with."""
@@ -210,7 +221,11 @@ class _Exchange:
             if visit is None:
                 headers_left(self._session)
             else:
-                message = await self._begin(visit, message)
+                if not self._lifecycle.idle(visit):
+                    await self._commit(visit)
+                headers: list[tuple[bytes, bytes]] = [*(message.get("headers") or ())]
+                finish_headers(visit, ASGIHeaders(headers))
+                message = {**message, "headers": headers}
             self._started = True
             self._headers = message.get("headers") or ()
         elif kind in _LAST or (kind in _WITH_BODY and self._completes(message)):
@@ -226,17 +241,13 @@ class _Exchange:
             self._client_left = True
             raise
 
-    async def _begin(self, visit: Visit, message: Any) -> Any:
+    async def _commit(self, visit: Visit) -> None:
         """Commit before the headers leave; answer 503 instead, and raise, where the store fails."""
-        if not self._lifecycle.idle(visit):
-            try:
-                await self._lifecycle.commit(visit, failed=self._failed)
-            except StoreError as error:
-                await self._refuse(error)
-                raise
-        headers: list[tuple[bytes, bytes]] = [*(message.get("headers") or ())]
-        finish_headers(visit, ASGIHeaders(headers))
-        return {**message, "headers": headers}
+        try:
+            await self._lifecycle.commit(visit, failed=self._failed)
+        except StoreError as error:
+            await self._refuse(error)
+            raise
 
     def _completes(self, message: Any) -> bool:
         """Say whether the client can know after this message that the body is complete.
@@ -258,15 +269,6 @@ class _Exchange:
             return False
         self._left = max(0, self._left - len(message.get("body", b"")))
         return self._left == 0
-
-    async def _finish(self, visit: Visit) -> None:
-        """Save what changed since the last commit, then see to what has expired."""
-        lifecycle = self._lifecycle
-        visit.response_started = True
-        if not lifecycle.idle(visit):
-            await lifecycle.commit_late(visit, failed=self._failed)
-        if lifecycle.claim_purge():
-            await lifecycle.purge()
 
     async def _refuse(self, error: Exception) -> None:
         """Answer 503 and leave the client's cookie alone: an outage signs nobody out."""

@@ -15,7 +15,7 @@ from coatcheck.config import SessionConfig
 from coatcheck.drivers import run_now
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.events import logger
-from coatcheck.face import Face, do_not_renew, headers_left, lifecycle_of, share, visit_of
+from coatcheck.face import Face, do_not_renew, headers_left, let_go, lifecycle_of, share, visit_of
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.nesting import session_around
 from coatcheck.options import Options
@@ -174,6 +174,7 @@ class _Exchange:
                 run_now(lifecycle.commit(visit, failed=self.failed))
             if not self._started:
                 finish_headers(visit, WSGIHeaders(self._headers))
+                let_go(self.session)
                 purge_aside(lifecycle)
         if not self._started:
             self._started = True

@@ -98,7 +98,7 @@ class CookieTemplate:
     `__Host-Http-` need Secure, and turn `"auto"` into it.
     """
 
-    __slots__ = ("_deletion", "_head", "_max_age", "_tail", "name", "secure")
+    __slots__ = ("_deletion", "_head", "_max_age", "_room", "_tail", "name", "secure")
 
     name: str
     secure: Secure
@@ -135,6 +135,7 @@ class CookieTemplate:
             )
         if prefix and "Http" in prefix and not http_only:
             raise ConfigurationError(f"a {prefix} cookie is always httponly: leave httponly out")
+        self._room = PAIR_LIMIT - len(name)
         self._head = f"{name}="
         self._tail = "".join(
             (
@@ -156,7 +157,7 @@ class CookieTemplate:
         """
         if not _VALUE.fullmatch(value):
             raise ValueError("a cookie value is made of visible ASCII without , ; \\ and quotes")
-        if len(self.name) + len(value) > PAIR_LIMIT:
+        if len(value) > self._room:
             raise ValueError(
                 f"name and value of a cookie have at most {PAIR_LIMIT} octets together"
             )

@@ -27,6 +27,7 @@ class Face:
     _visit: Visit | None = None
     _prepared: Visit | None = None
     _outer: Face | None = None
+    _candidates: tuple[str, ...] | None = None
     _renew = True
     _headers_left = False
     _on_event_loop = False
@@ -64,6 +65,7 @@ class Face:
         view = self._request_view
         request = None if view is None else view(self._native)
         visit = Visit(self._lifecycle.runtime, request, self._begun, self._renew)
+        visit.candidates = self._candidates
         visit.response_started = self._headers_left
         return visit
 
@@ -137,6 +139,26 @@ def headers_left(session: Face) -> None:
     visit = session._visit or session._prepared  # pyright: ignore[reportPrivateUsage]
     if visit is not None:
         visit.response_started = True
+
+
+def let_go(session: Face, native: Any = None) -> None:
+    """Let go of the request once the response has left; for adapters.
+
+    Environ and scope hold the session, so that a session which held them would keep both, and its
+    data, until the garbage collector comes: a twelfth of the time of a request, and a visitor's
+    data in memory for nothing. One that nobody looked at yet may go on with `native`.
+    """
+    visit = session._visit or session._prepared  # pyright: ignore[reportPrivateUsage]
+    if visit is not None:
+        visit.request = None
+        session._native = None  # pyright: ignore[reportPrivateUsage]
+    elif native is not None:
+        session._native = native  # pyright: ignore[reportPrivateUsage]
+
+
+def brings_no_id(session: Face) -> None:
+    """Take note that this request carries no ID, so that none is looked for; for adapters."""
+    session._candidates = ()  # pyright: ignore[reportPrivateUsage]
 
 
 def do_not_renew(session: Face) -> None:

@@ -11,6 +11,7 @@ from coatcheck.lifecycle.visit import IMMUTABLE, Phase
 
 _LOST: Final = Phase.LOST
 _NO_DEFAULT: Final = object()
+_STRINGS: Final[frozenset[type]] = frozenset({str})
 
 
 class SessionMapping(Face, MutableMapping[str, Any]):
@@ -91,11 +92,9 @@ class SessionMapping(Face, MutableMapping[str, Any]):
     def update(self, other: Any = (), /, **values: Any) -> None:
         """Set every key of a mapping, of pairs, or of keywords; all of them or, on error, none."""
         new: dict[str, Any] = dict(other, **values)
-        for key in new:
-            if key.__class__ is not str:
-                raise TypeError(
-                    f"session keys are strings, not {type(key).__name__}: write str(key)"
-                )
+        if not _STRINGS.issuperset(map(type, new)):
+            wrong = next(key for key in new if type(key) is not str)
+            raise TypeError(f"session keys are strings, not {type(wrong).__name__}: write str(key)")
         visit = self._changing()
         visit.data().update(new)
         visit.written = visit.shared = True

@@ -114,9 +114,13 @@ class ASGIRequest:
         return client[0] if client else None
 
     def header(self, name: str, /) -> list[str]:
-        wanted = name.encode("latin-1")
+        wanted, size = name.encode("latin-1"), len(name)
         headers: list[tuple[bytes, bytes]] = self.native.get("headers", [])
-        return [value.decode("latin-1") for key, value in headers if key.lower() == wanted]
+        return [
+            value.decode("latin-1")
+            for key, value in headers
+            if len(key) == size and key.lower() == wanted
+        ]
 
 
 class ResponseHeaders(Protocol):
@@ -158,20 +162,27 @@ class WSGIHeaders:
 class ASGIHeaders:
     """`ResponseHeaders` over the header list of an ASGI message."""
 
-    __slots__ = ("native",)
+    __slots__ = ("_texts", "native")
 
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
         self.native = headers
+        self._texts: list[tuple[str, str]] | None = None
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.native]
-        )
+        texts = self._texts
+        if texts is None:
+            texts = self._texts = [
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.native
+            ]
+        return iter(texts)
 
     def add(self, name: str, value: str, /) -> None:
         self.native.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        if self._texts is not None:
+            self._texts = [*self._texts, (name, value)]
 
     def set(self, name: str, value: str, /) -> None:
+        self._texts = None
         wanted = name.lower().encode("latin-1")
         self.native[:] = [pair for pair in self.native if pair[0].lower() != wanted]
         self.native.append((wanted, value.encode("latin-1")))

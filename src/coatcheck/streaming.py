@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any
 
 from coatcheck.drivers import run_now
-from coatcheck.face import headers_left, visit_of
+from coatcheck.face import headers_left, let_go, visit_of
 from coatcheck.lifecycle import Lifecycle
 from coatcheck.session import Session
 
@@ -92,6 +92,7 @@ def commit_at_the_end(lifecycle: Lifecycle, session: Session, *, failed: bool) -
         visit.response_started = True
         if not lifecycle.idle(visit):
             run_now(lifecycle.commit_late(visit, failed=failed))
+        let_go(session)
 
 
 def purge_aside(lifecycle: Lifecycle) -> None:

@@ -120,15 +120,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "asgi: cookies are known by the lower-case name alone",
         _ASGI,
-        "[name.lower() for name, _ in headers]",
-        "[name for name, _ in headers]",
+        "[name.lower() for name, _ in headers if",
+        "[name for name, _ in headers if",
         ("tests/adapters/test_asgi_visitors.py::test_a_page_may_still_begin_a_session",),
     ),
     Mutation(
         "asgi: the headers leave before the commit",
         _ASGI,
-        "await self._lifecycle.commit(visit, failed=self._failed)\n            except",
-        "pass\n            except",
+        "await self._lifecycle.commit(visit, failed=self._failed)\n        except",
+        "pass\n        except",
         scenarios("asgi-memory", "a_first_write_creates_one_record_and_sends_one_cookie"),
     ),
     Mutation(
@@ -148,8 +148,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "asgi: nothing is saved when the application returns",
         _ASGI,
-        "            await lifecycle.commit_late(visit, failed=self._failed)\n",
-        "            pass\n",
+        "                    await self._lifecycle.commit_late(visit, failed=self._failed)\n",
+        "                    pass\n",
         (
             f"{_TESTS}/test_websocket.py::test_what_changes_on_the_way_is_saved_at_the_end",
             *scenarios("asgi-memory", "a_client_that_goes_away_takes_nothing_along"),
@@ -206,6 +206,27 @@ MUTATIONS: tuple[Mutation, ...] = (
             f"{_TESTS}/test_nesting.py::test_wsgi_in_wsgi",
             f"{_TESTS}/test_nesting.py::test_flask_in_wsgi",
         ),
+    ),
+    Mutation(
+        "wsgi: environ and session hold each other for ever",
+        _WSGI,
+        "                let_go(self.session)\n",
+        "",
+        (f"{_TESTS}/test_let_go.py::test_a_wsgi_response_leaves_nothing",),
+    ),
+    Mutation(
+        "wsgi: what is looked at while it is sent is held for ever",
+        _STREAMING,
+        "        let_go(session)\n",
+        "",
+        (f"{_TESTS}/test_let_go.py::test_a_wsgi_response_leaves_nothing",),
+    ),
+    Mutation(
+        "asgi: scope and session hold each other for ever",
+        _ASGI,
+        "            let_go(session, scope)\n",
+        "            pass\n",
+        (f"{_TESTS}/test_let_go.py::test_an_asgi_response_leaves_nothing",),
     ),
     Mutation(
         "response: Vary is missing",

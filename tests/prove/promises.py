@@ -49,8 +49,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "1: who has no ID is looked for",
         _OPENING,
-        "    get = visit.runtime.get_now\n",
-        "    get = visit.runtime.get_now\n    get and get('0' * 32)\n",
+        "        visit.phase, visit.view = Phase.NEW, {}",
+        "        visit.runtime.get_now and visit.runtime.get_now('0' * 32)\n"
+        "        visit.phase, visit.view = Phase.NEW, {}",
         (f"{_TEST}_lifecycle_open.py::test_a_visitor_costs_no_store_call",),
     ),
     Mutation(

@@ -76,7 +76,12 @@ async def open_visit(visit: Visit) -> None:
 
 
 def open_now(visit: Visit) -> None:
-    """Do the same where the store's `get` never suspends."""
+    """Do the same where the store's `get` never suspends, or has nothing to be asked for."""
+    if visit.candidates is None:
+        identify(visit)
+    if not visit.verified:
+        visit.phase, visit.view = Phase.NEW, {}  # a visitor's, as it was made
+        return
     get = visit.runtime.get_now
     if get is None:
         run_now(open_visit(visit))
@@ -195,25 +200,25 @@ def _choose(visit: Visit, met: Sequence[Met], *, late: bool = False) -> None:
     `late` says that one of the IDs was retired while the request was under way.
     """
     claims = visit.verified
-    live: Held | None = None
+    if len(met) == 1 and isinstance(lone := met[0], Held):
+        _enter(visit, claims[0], lone)  # nearly every request that brings an ID
+        return
+    live: tuple[Claim, Held] | None = None
     grave: Tombstone | None = None
     buried: Identity | None = None
     ambiguous = len(claims) > MOST_ASKED
-    for (candidate, identity, current), found in zip(claims, met, strict=False):
+    for claim, found in zip(claims, met, strict=False):
         if isinstance(found, Held):
             ambiguous = live is not None
-            live = found
-            visit.carried, visit.identity, visit.reissue = candidate, identity, not current
+            live = claim, found
         elif isinstance(found, Former):
             weighed, late = _weighed(visit, met)
             _choose(visit, weighed, late=late)
             return
         elif found is not None and found.mutes(visit.begun):
-            grave, buried = found, identity
+            grave, buried = found, claim[1]
     if live is not None and not ambiguous:
-        visit.adopt(live)
-        if visit.runtime.rotates or live.record.rotation is not None:
-            mind(visit, live.record)
+        _enter(visit, *live)
         return
     if ambiguous:
         handles = tuple(identity.handle for _, identity, _ in claims)
@@ -223,6 +228,15 @@ def _choose(visit: Visit, met: Sequence[Met], *, late: bool = False) -> None:
     if grave is not None or late:
         visit.phase = Phase.MUTE
         visit.buried, visit.tombstone = buried, grave
+
+
+def _enter(visit: Visit, claim: Claim, held: Held) -> None:
+    """Make the visit one of the session that the ID stands for."""
+    visit.carried, visit.identity, current = claim
+    visit.reissue = not current
+    visit.adopt(held)
+    if visit.runtime.rotates or held.record.rotation is not None:
+        mind(visit, held.record)
 
 
 def _weighed(visit: Visit, met: Sequence[Met]) -> tuple[Sequence[Met], bool]:

@@ -18,6 +18,7 @@ of its methods cannot be instantiated.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -30,12 +31,12 @@ GARBAGE_AFTER: Final = 120.0
 ADMISSION_GRACE: Final = 30.0
 """Seconds for which an index entry without a record is a session that is being created."""
 
-_HEX: Final = "0123456789abcdef"
+_is_handle: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 
 
 def check_key(key: str) -> str:
     """Return `key` if it is 32 lower-case hex digits; else raise `ValueError` (CWE-22, CWE-89)."""
-    if len(key) != 32 or key.strip(_HEX):
+    if not _is_handle(key):
         raise ValueError("a store key is a session's handle: 32 lower-case hex digits")
     return key
 
