@@ -143,8 +143,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "async-redis: a task is entered within another",
         _STREAM,
-        "if waiter is None or asyncio.current_task(self._loop) is not None:",
-        "if waiter is None:",
+        "if len(callbacks) != 1 or asyncio.current_task(loop) is not None:",
+        "if len(callbacks) != 1:",
         (f"{_TESTS}/test_redis_stream.py::test_no_task_is_entered_within_another",),
     ),
     Mutation(

@@ -32,34 +32,21 @@ _hiredis: Final[Any] = hiredis
 _pack: Final[Callable[[Command], bytes]] = _hiredis.pack_command
 
 
-class AwaitedReply(asyncio.Future[Reply]):
-    """A reply to come, with which the task that awaits it can go on without a round of the loop.
+def hand_over(future: asyncio.Future[Reply], reply: Reply, loop: asyncio.AbstractEventLoop) -> None:
+    """Set a reply, and go on at once with the one task that awaits it, if no task is running.
 
-    A future's task is woken by the loop's next round, which is a thirtieth of a request. Nothing
-    else differs: a cancelled task, and whoever else asks to be called, is left to the loop.
+    To wake it in the loop's next round, as a future does, costs a thirtieth of a request. The last
+    thing that a protocol does when it is called. Whoever does not say what he calls back, and
+    whoever has more than one to call, is left to the loop.
     """
-
-    _waiter: tuple[Callable[[Any], object], Context] | None = None
-
-    def add_done_callback(
-        self, fn: Callable[[Any], object], /, *, context: Context | None = None
-    ) -> None:
-        if context is not None:
-            self._waiter = fn, context
-        super().add_done_callback(fn, context=context)
-
-    def hand_over(self, reply: Reply) -> None:
-        """Set the reply and go on with the task; the last that a protocol does when called."""
-        waiter = self._waiter
-        # Within a task no other can be entered: then, and where nobody waits yet, the loop does it.
-        if waiter is None or asyncio.current_task(self._loop) is not None:
-            self.set_result(reply)
-            return
-        wake, context = waiter
-        waits = self.remove_done_callback(wake)
-        self.set_result(reply)
-        if waits:
-            context.run(wake, self)
+    callbacks: list[tuple[Any, Context]] = getattr(future, "_callbacks", None) or []
+    if len(callbacks) != 1 or asyncio.current_task(loop) is not None:
+        future.set_result(reply)
+        return
+    wake, context = callbacks[0]
+    future.remove_done_callback(wake)
+    future.set_result(reply)
+    context.run(wake, future)
 
 
 class Wire(asyncio.Protocol):
@@ -72,7 +59,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._writer: Any = None
         self._reader: Any = Reader(replyError=error_reply, notEnoughData=_NOTHING)
-        self._waiting: deque[tuple[AwaitedReply, float]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self.lost = False
 
@@ -88,7 +75,7 @@ class Wire(asyncio.Protocol):
 
     def send(self, packed: bytes) -> asyncio.Future[Reply]:
         """Write a command, and return what will be its reply, or the error that it is instead."""
-        future = AwaitedReply(loop=self._loop)
+        future: asyncio.Future[Reply] = self._loop.create_future()
         if self.lost:
             future.set_result(Unreachable(f"{self._where} has closed the connection"))
             return future
@@ -101,7 +88,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand out the replies; where only one has come, its task goes on at once."""
         reader, waiting = self._reader, self._waiting
-        replies: list[tuple[AwaitedReply, Reply]] = []
+        replies: list[tuple[asyncio.Future[Reply], Reply]] = []
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOTHING:
@@ -112,7 +99,7 @@ class Wire(asyncio.Protocol):
         for future, reply in replies:
             if not future.done():
                 if alone:
-                    future.hand_over(reply)
+                    hand_over(future, reply, self._loop)
                 else:
                     future.set_result(reply)  # tasks go on in the order of their commands
 
