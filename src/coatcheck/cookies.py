@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from coatcheck.errors import ConfigurationError
@@ -98,11 +99,10 @@ class CookieTemplate:
     `__Host-Http-` need Secure, and turn `"auto"` into it.
     """
 
-    __slots__ = ("_deletion", "_head", "_max_age", "_room", "_tail", "name", "secure")
+    __slots__ = ("_attributes", "_deletion", "_head", "_room", "name", "secure")
 
     name: str
     secure: Secure
-    _max_age: MaxAge
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class CookieTemplate:
             needs_secure = "partitioned" if in_partition else "samesite='None'"
         self.name = name
         self.secure = _check_secure(secure, needs_secure)
-        self._max_age = _check_max_age(max_age)
+        fixed_age = _check_max_age(max_age)
         if prefix and "Host" in prefix and (path != "/" or domain):
             raise ConfigurationError(
                 f"a {prefix} cookie has path='/' and no domain: leave both out"
@@ -137,7 +137,7 @@ class CookieTemplate:
             raise ConfigurationError(f"a {prefix} cookie is always httponly: leave httponly out")
         self._room = PAIR_LIMIT - len(name)
         self._head = f"{name}="
-        self._tail = "".join(
+        tail = "".join(
             (
                 f"; Path={path}" if path else "",
                 f"; Domain={domain}" if domain else "",
@@ -146,7 +146,15 @@ class CookieTemplate:
                 "; Partitioned" if in_partition else "",
             )
         )
-        self._deletion = f"{self._head}{self._tail}; Max-Age=0; Expires={_EPOCH}"
+        self._deletion = f"{self._head}{tail}; Max-Age=0; Expires={_EPOCH}"
+
+        def attributes(age: int | None, https: bool) -> str:
+            seconds = age if fixed_age == "auto" else fixed_age
+            lasts = "" if seconds is None else f"; Max-Age={min(seconds, MAX_AGE_LIMIT):d}"
+            return f"{tail}{lasts}{'; Secure' if self.is_secure(https=https) else ''}"
+
+        # New sessions nearly all live equally long.
+        self._attributes = lru_cache(maxsize=64)(attributes)
 
     def set(self, value: str, /, *, max_age: int | None, https: bool) -> str:
         """Return the value of a `Set-Cookie` header.
@@ -161,11 +169,7 @@ class CookieTemplate:
             raise ValueError(
                 f"name and value of a cookie have at most {PAIR_LIMIT} octets together"
             )
-        if self._max_age != "auto":
-            max_age = self._max_age
-        age = "" if max_age is None else f"; Max-Age={min(max_age, MAX_AGE_LIMIT):d}"
-        secured = "; Secure" if self.is_secure(https=https) else ""
-        return f"{self._head}{value}{self._tail}{age}{secured}"
+        return self._head + value + self._attributes(max_age, https)
 
     def delete(self, *, https: bool) -> str:
         """Return the value of the `Set-Cookie` header that makes the browser drop the cookie.
@@ -179,7 +183,7 @@ class CookieTemplate:
         return self.secure is True or (https and self.secure == "auto")
 
     def __repr__(self) -> str:
-        return f"<CookieTemplate {self._head}...{self._tail}>"
+        return f"<CookieTemplate {self._head}...{self._attributes(None, False)}>"
 
 
 def _check_name(name: object, value_size: int) -> str | None:

@@ -179,7 +179,7 @@ class ASGIHeaders:
     def add(self, name: str, value: str, /) -> None:
         self.native.append((name.lower().encode("latin-1"), value.encode("latin-1")))
         if self._texts is not None:
-            self._texts = [*self._texts, (name, value)]
+            self._texts.append((name, value))
 
     def set(self, name: str, value: str, /) -> None:
         self._texts = None
