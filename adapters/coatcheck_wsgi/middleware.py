@@ -174,8 +174,10 @@ class _Exchange:
                 run_now(lifecycle.commit(visit, failed=self.failed))
             if not self._started:
                 finish_headers(visit, WSGIHeaders(self._headers))
-                let_go(self.session)
                 purge_aside(lifecycle)
+            let_go(self.session)
+        elif lifecycle is not None:
+            headers_left(self.session)
         if not self._started:
             self._started = True
             self._write = self._start_response(status, self._headers)
@@ -209,7 +211,10 @@ class _Exchange:
         self._gave_up = True
         self.finish()
         if self.lifecycle is None or self._started or not isinstance(error, StoreError):
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # its traceback leads here, and would keep all of this alive
         logger.error("the session store failed: %s", error, exc_info=error)
         body = UNAVAILABLE.encode()
         headers = [

@@ -99,10 +99,11 @@ class CookieTemplate:
     `__Host-Http-` need Secure, and turn `"auto"` into it.
     """
 
-    __slots__ = ("_attributes", "_deletion", "_head", "_room", "name", "secure")
+    __slots__ = ("_deletion", "_head", "_max_age", "_room", "_tail", "name", "secure")
 
     name: str
     secure: Secure
+    _max_age: MaxAge
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class CookieTemplate:
             needs_secure = "partitioned" if in_partition else "samesite='None'"
         self.name = name
         self.secure = _check_secure(secure, needs_secure)
-        fixed_age = _check_max_age(max_age)
+        self._max_age = _check_max_age(max_age)
         if prefix and "Host" in prefix and (path != "/" or domain):
             raise ConfigurationError(
                 f"a {prefix} cookie has path='/' and no domain: leave both out"
@@ -137,7 +138,7 @@ class CookieTemplate:
             raise ConfigurationError(f"a {prefix} cookie is always httponly: leave httponly out")
         self._room = PAIR_LIMIT - len(name)
         self._head = f"{name}="
-        tail = "".join(
+        self._tail = "".join(
             (
                 f"; Path={path}" if path else "",
                 f"; Domain={domain}" if domain else "",
@@ -146,15 +147,7 @@ class CookieTemplate:
                 "; Partitioned" if in_partition else "",
             )
         )
-        self._deletion = f"{self._head}{tail}; Max-Age=0; Expires={_EPOCH}"
-
-        def attributes(age: int | None, https: bool) -> str:
-            seconds = age if fixed_age == "auto" else fixed_age
-            lasts = "" if seconds is None else f"; Max-Age={min(seconds, MAX_AGE_LIMIT):d}"
-            return f"{tail}{lasts}{'; Secure' if self.is_secure(https=https) else ''}"
-
-        # New sessions nearly all live equally long.
-        self._attributes = lru_cache(maxsize=64)(attributes)
+        self._deletion = f"{self._head}{self._tail}; Max-Age=0; Expires={_EPOCH}"
 
     def set(self, value: str, /, *, max_age: int | None, https: bool) -> str:
         """Return the value of a `Set-Cookie` header.
@@ -169,7 +162,9 @@ class CookieTemplate:
             raise ValueError(
                 f"name and value of a cookie have at most {PAIR_LIMIT} octets together"
             )
-        return self._head + value + self._attributes(max_age, https)
+        if self._max_age != "auto":
+            max_age = self._max_age
+        return self._head + value + _attributes(self._tail, max_age, self.is_secure(https=https))
 
     def delete(self, *, https: bool) -> str:
         """Return the value of the `Set-Cookie` header that makes the browser drop the cookie.
@@ -183,7 +178,14 @@ class CookieTemplate:
         return self.secure is True or (https and self.secure == "auto")
 
     def __repr__(self) -> str:
-        return f"<CookieTemplate {self._head}...{self._attributes(None, False)}>"
+        return f"<CookieTemplate {self._head}...{self._tail}>"
+
+
+@lru_cache(maxsize=256, typed=True)
+def _attributes(tail: str, max_age: int | None, secure: bool) -> str:
+    """Return what follows the value; new sessions nearly all live equally long."""
+    age = "" if max_age is None else f"; Max-Age={min(max_age, MAX_AGE_LIMIT):d}"
+    return f"{tail}{age}; Secure" if secure else tail + age
 
 
 def _check_name(name: object, value_size: int) -> str | None:

@@ -62,8 +62,10 @@ class Face:
         return winner
 
     def _new_visit(self) -> Visit:
-        view = self._request_view
-        request = None if view is None else view(self._native)
+        # In this order: where another thread lets go of them meanwhile, it has looked, and its look
+        # is the one that counts.
+        native, view = self._native, self._request_view
+        request = None if view is None else view(native)
         visit = Visit(self._lifecycle.runtime, request, self._begun, self._renew)
         visit.candidates = self._candidates
         visit.response_started = self._headers_left
@@ -142,15 +144,16 @@ def headers_left(session: Face) -> None:
 
 
 def let_go(session: Face, native: Any = None) -> None:
-    """Let go of the request once the response has left; for adapters.
+    """Let go of the request, for its headers have left; for adapters.
 
-    Environ and scope hold the session, so that a session which held them would keep both, and its
-    data, until the garbage collector comes: a twelfth of the time of a request, and a visitor's
-    data in memory for nothing. One that nobody looked at yet may go on with `native`.
+    Environ and scope hold the session. If it held them too, all of that, the visitor's data in it,
+    would stay in memory until the garbage collector came. A session that nobody has looked at yet
+    can do with `native`, which does not hold it; without that it keeps what it has.
     """
+    headers_left(session)
     visit = session._visit or session._prepared  # pyright: ignore[reportPrivateUsage]
     if visit is not None:
-        visit.request = None
+        visit.request = session._request_view = None  # pyright: ignore[reportPrivateUsage]
         session._native = None  # pyright: ignore[reportPrivateUsage]
     elif native is not None:
         session._native = native  # pyright: ignore[reportPrivateUsage]

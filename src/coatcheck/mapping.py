@@ -37,7 +37,7 @@ class SessionMapping(Face, MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key.__class__ is not str:
-            raise TypeError(f"session keys are strings, not {type(key).__name__}: write str(key)")
+            raise _no_key(key)
         visit = self._changing()
         view = visit.view
         (visit.data() if view is None else view)[key] = value
@@ -93,8 +93,7 @@ class SessionMapping(Face, MutableMapping[str, Any]):
         """Set every key of a mapping, of pairs, or of keywords; all of them or, on error, none."""
         new: dict[str, Any] = dict(other, **values)
         if not _STRINGS.issuperset(map(type, new)):
-            wrong = next(key for key in new if type(key) is not str)
-            raise TypeError(f"session keys are strings, not {type(wrong).__name__}: write str(key)")
+            raise next(_no_key(key) for key in new if type(key) is not str)
         visit = self._changing()
         visit.data().update(new)
         visit.written = visit.shared = True
@@ -144,6 +143,10 @@ class SessionMapping(Face, MutableMapping[str, Any]):
         )
 
     __copy__ = __deepcopy__ = __reduce__ = __reduce_ex__ = _refuse
+
+
+def _no_key(key: object) -> TypeError:
+    return TypeError(f"session keys are strings, not {type(key).__name__}: write str(key)")
 
 
 def _missing(key: object, view: Mapping[str, Any]) -> str:

@@ -174,12 +174,12 @@ class ASGIHeaders:
             texts = self._texts = [
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.native
             ]
-        return iter(texts)
+        return iter((*texts,))
 
     def add(self, name: str, value: str, /) -> None:
         self.native.append((name.lower().encode("latin-1"), value.encode("latin-1")))
         if self._texts is not None:
-            self._texts.append((name, value))
+            self._texts.append((name.lower(), value))
 
     def set(self, name: str, value: str, /) -> None:
         self._texts = None

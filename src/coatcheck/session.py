@@ -286,7 +286,8 @@ class AsyncSession(BaseSession):
         if self._prepared is None:
             self._failure = None
             visit = self._new_visit()
-            identify(visit)
+            if visit.candidates is None:
+                identify(visit)
             if visit.verified:
                 try:
                     await open_visit(visit)

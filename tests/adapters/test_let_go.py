@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import flask
 import pytest
 
+from coatcheck import ResponseStarted, SessionConfig
 from coatcheck.clock import system_clock
+from coatcheck.face import let_go, visit_of
+from coatcheck.lifecycle import Lifecycle
+from coatcheck.request import PlainRequest, Request
+from coatcheck.runtime import Runtime
+from coatcheck.session import Session
 from coatcheck.store import MemoryStore
 from coatcheck_asgi import SessionMiddleware as ASGIMiddleware
 from coatcheck_flask import Coatcheck
@@ -60,9 +66,13 @@ class Watch:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("body", ["list", "stream", "late"])
+@pytest.mark.parametrize("body", ["list", "stream", "late", "write"])
 def test_a_wsgi_response_leaves_nothing(kind: str, body: str) -> None:
-    """However the body is made; also where the session is first looked at while it is sent."""
+    """However the body is made; also where the session is first looked at while it is sent.
+
+    A session that nobody looks at stays in its environ, with no data: to prevent that would cost a
+    request without a session more than the garbage collector does.
+    """
     watch = Watch()
 
     def late(session: Any) -> Iterator[bytes]:
@@ -72,21 +82,25 @@ def test_a_wsgi_response_leaves_nothing(kind: str, body: str) -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         session = environ["coatcheck.session"]
         watch(session)
-        start_response("200 OK", PLAIN)
-        if body == "late" and "HTTP_COOKIE" in environ:
+        write = start_response("200 OK", PLAIN)
+        if "HTTP_COOKIE" in environ and body == "late":
             return late(session)
+        if "HTTP_COOKIE" in environ and body == "write":
+            write(b"first")
         made = b"%r" % use(session, kind)
-        return [made] if body == "list" else iter([made])
+        return iter([made]) if body == "stream" else [made]
 
     middleware = WSGIMiddleware(app, secret=SECRET, store=MemoryStore(), purge="never")
     headers: list[tuple[str, str]] = []
+    sent: list[bytes] = []
 
     def exchange(cookie: str | None) -> None:
         def start_response(_status: str, given: list[tuple[str, str]], _info: Any = None) -> Any:
             headers[:] = given
+            return sent.append
 
         chunks = middleware(environ_of(cookie), start_response)
-        assert list(chunks)
+        sent.extend(chunks)
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
@@ -94,6 +108,29 @@ def test_a_wsgi_response_leaves_nothing(kind: str, body: str) -> None:
     exchange(None)
     cookie = dict(headers).get("Set-Cookie", "").partition(";")[0]
     exchange(None if kind == "new" else cookie or "session=none")
+    assert watch.all_gone()
+
+
+def test_an_exception_of_a_wsgi_application_leaves_nothing() -> None:
+    """Once the server has dealt with it."""
+    watch = Watch()
+
+    def app(environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
+        session = environ["coatcheck.session"]
+        watch(session)
+        use(session, "new")
+        raise LookupError("the application's own")
+
+    middleware = WSGIMiddleware(app, secret=SECRET, store=MemoryStore(), purge="never")
+
+    def start_response(_status: str, _headers: Any, _info: Any = None) -> Any:
+        raise AssertionError("nothing is to be answered")
+
+    def exchange() -> None:
+        with pytest.raises(LookupError):
+            middleware(environ_of(), start_response)
+
+    exchange()
     assert watch.all_gone()
 
 
@@ -121,6 +158,40 @@ async def test_an_asgi_response_leaves_nothing(kind: str, store: str, tmp_path: 
     cookie = await exchange(None, "/first")
     await exchange(None if kind == "new" else cookie)
     assert watch.all_gone()
+
+
+@pytest.mark.anyio
+async def test_who_answers_after_returning_can_begin_no_session(tmp_path: Path) -> None:
+    """An ASGI application has returned, and a task that it left behind goes on."""
+    kept: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        kept.append(scope["coatcheck.session"])
+
+    store = make_store("async-sqlite", tmp_path, system_clock)
+    middleware = ASGIMiddleware(app, secret=SECRET, store=store, purge="never")
+    for cookie in (None, "other=1"):
+        await middleware(scope(cookie), None, None)  # type: ignore[arg-type]
+        with pytest.raises(ResponseStarted):
+            kept.pop()["a"] = 1
+
+
+def test_a_look_that_comes_too_late_is_that_of_the_thread_before() -> None:
+    """A thread may be about to look first while another one looks, answers and lets go."""
+    runtime = Runtime.blocking(SessionConfig(secret=SECRET), MemoryStore())
+    request = PlainRequest()
+    made: list[Request] = []
+
+    def view(native: Request) -> Request:
+        made.append(native)
+        return native
+
+    session = Session(Lifecycle(runtime), request, view)
+    assert "a" not in session
+    first = visit_of(session)
+    let_go(session)
+    assert session._first_look() is first  # pyright: ignore[reportPrivateUsage]
+    assert made == [request]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -302,6 +302,20 @@ def test_after_write_a_new_session_cannot_begin() -> None:
         assert server.cookie is None
 
 
+def test_after_a_list_was_returned_a_new_session_cannot_begin() -> None:
+    """The headers have left by then, looked at or not."""
+    kept: list[Any] = []
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)
+        kept.append(get_session(environ))
+        return [b"x"]
+
+    assert Server(wrapped(app)).run() == b"x"
+    with pytest.raises(ResponseStarted):
+        kept[0]["a"] = 1
+
+
 def test_an_error_page_takes_the_place_of_a_response_that_has_not_left() -> None:
     """`start_response` with `exc_info` (PEP 3333): the status that then stands decides."""
 

@@ -18,7 +18,6 @@ from coatcheck.events import ChangesDropped, Event, SecretReused
 from coatcheck.face import visit_of
 from coatcheck.layout import unpack
 from coatcheck.lifecycle import Lifecycle
-from coatcheck.lifecycle.opening import open_now
 from coatcheck.lifecycle.visit import Visit
 from coatcheck.record import Record
 from coatcheck.request import PlainRequest, Request
@@ -330,14 +329,15 @@ async def test_two_threads_may_look_first_at_the_same_time(
         session["theirs"] = 1
 
     other = threading.Thread(target=write)
+    become_new = Visit.become_new
 
     def meanwhile(visit: Visit) -> None:
         if other.ident is None:
             other.start()
             other.join(0.05)  # it is done by then, unless it has to wait for us
-        open_now(visit)
+        become_new(visit)
 
-    monkeypatch.setattr("coatcheck.session.open_now", meanwhile)
+    monkeypatch.setattr(Visit, "become_new", meanwhile)
     session["mine"] = 2
     other.join()
     assert session == {"mine": 2, "theirs": 1}

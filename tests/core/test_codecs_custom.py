@@ -243,6 +243,10 @@ def test_value_that_contains_itself(codec: Codec) -> None:
     content.append(content)
     with pytest.raises(UnserializableValue, match="contains itself"):
         codec.encode({"k": Box(content)})
+    parts: dict[str, Any] = {"number": 1}
+    parts["lists"] = [parts, [parts]]
+    with pytest.raises(UnserializableValue, match="contains itself"):
+        codec.encode({"k": Box(parts)})
 
 
 @both

@@ -302,6 +302,17 @@ def test_headers_of_asgi_are_lower_case(browser: Browser) -> None:
     assert [name for name, _ in native] == [b"set-cookie", b"vary", b"cache-control"]
 
 
+def test_headers_of_asgi_are_the_same_however_often_they_are_read() -> None:
+    """What is added while they are read comes with the next reading, in lower case too."""
+    headers = ASGIHeaders([(b"X-One", b"1"), (b"x-two", b"2")])
+    for name, value in headers:
+        headers.add("X-Copy-Of-" + name, value)
+    expected = [("X-One", "1"), ("x-two", "2"), ("x-copy-of-x-one", "1"), ("x-copy-of-x-two", "2")]
+    assert [*headers] == [*headers] == expected == [*ASGIHeaders(headers.native)]
+    headers.set("x-one", "3")
+    assert [*headers] == [*expected[1:], ("x-one", "3")]
+
+
 # Other ways to travel
 
 
@@ -335,6 +346,17 @@ def test_an_answer_goes_the_way_the_id_came() -> None:
     reply = ask_as_bearer(harness, lambda session: session.regenerate(), browser.id)
     assert reply.set_cookies == []
     assert reply.vary == ["Authorization, Cookie"]
+
+
+def test_of_two_sessions_the_one_in_the_cookie_is_deleted() -> None:
+    """A client that sends two live ones is nobody; it can be told through its cookie alone."""
+    harness = Harness(state=FirstOf(BearerState(), CookieState()))
+    one, two = Browser(harness), Browser(harness)
+    assert one.visit(put(k=1)).sent
+    assert two.visit(put(k=2)).sent
+    exchange = one.begin(headers={"authorization": f"Bearer {two.id}"})
+    exchange.session.destroy()
+    assert exchange.finish(deliver=False).deleted
 
 
 # Clear-Site-Data

@@ -210,9 +210,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "wsgi: environ and session hold each other for ever",
         _WSGI,
-        "                let_go(self.session)\n",
-        "",
+        "            let_go(self.session)\n        elif",
+        "            pass\n        elif",
         (f"{_TESTS}/test_let_go.py::test_a_wsgi_response_leaves_nothing",),
+    ),
+    Mutation(
+        "wsgi: a session may begin behind a list that has been returned",
+        _WSGI,
+        "        elif lifecycle is not None:\n            headers_left(self.session)\n",
+        "",
+        (f"{_TESTS}/test_wsgi.py::test_after_a_list_was_returned_a_new_session_cannot_begin",),
+    ),
+    Mutation(
+        "asgi: a session may begin when the application has returned",
+        "src/coatcheck/face.py",
+        "    headers_left(session)\n    visit =",
+        "    visit =",
+        (f"{_TESTS}/test_let_go.py::test_who_answers_after_returning_can_begin_no_session",),
     ),
     Mutation(
         "wsgi: what is looked at while it is sent is held for ever",

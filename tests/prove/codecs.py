@@ -32,8 +32,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "codec: what comes back as another type is written",
         f"{_CODECS}/binary.py",
-        "elif kind is not markup_type():\n                return False",
-        "elif kind is None:\n                return False",
+        "elif kind is not markup_type():\n            return False",
+        "elif kind is None:\n            return False",
         (f"{_TESTS}_refusals.py::test_refused",),
     ),
     Mutation(

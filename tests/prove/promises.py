@@ -49,9 +49,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "1: who has no ID is looked for",
         _OPENING,
-        "        visit.phase, visit.view = Phase.NEW, {}",
+        "        visit.become_new()  # most visitors\n",
         "        visit.runtime.get_now and visit.runtime.get_now('0' * 32)\n"
-        "        visit.phase, visit.view = Phase.NEW, {}",
+        "        visit.become_new()  # most visitors\n",
         (f"{_TEST}_lifecycle_open.py::test_a_visitor_costs_no_store_call",),
     ),
     Mutation(
@@ -240,6 +240,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "ambiguous = live is not None\n",
         "ambiguous = False\n",
         (f"{_TEST}_lifecycle_open.py::test_two_live_candidates_are_nobody",),
+    ),
+    Mutation(
+        "4: a client with two live sessions is answered the way of the first",
+        _OPENING,
+        "live, visit.carried = (claim, found), claim[0]",
+        "live = claim, found",
+        (f"{_TEST}_response.py::test_of_two_sessions_the_one_in_the_cookie_is_deleted",),
     ),
     Mutation(
         "5: the secret is stored as it is",

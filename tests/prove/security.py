@@ -215,7 +215,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "names: any 32 characters are a key",
         "src/coatcheck/store/protocol.py",
-        "if not _is_handle(key):",
+        "if not is_key(key):",
         "if len(key) != 32:",
         (f"{_TESTS}_names.py::test_sec_73_only_a_handle_is_a_key",),
     ),
@@ -251,8 +251,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "names: an assert keeps keys apart from paths",
         "src/coatcheck/store/protocol.py",
-        "    if not _is_handle(key):\n",
-        "    assert _is_handle(key)\n    if False:\n",
+        "    if not is_key(key):\n",
+        "    assert is_key(key)\n    if False:\n",
         (f"{_TESTS}_telling.py::test_sec_86_python_oo_takes_no_check_away",),
     ),
 )

@@ -50,7 +50,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "cookies: a deletion is less than what it deletes",
         _COOKIES,
-        "{self._head}{tail}; Max-Age=0;",
+        "{self._head}{self._tail}; Max-Age=0;",
         "{self._head}; Max-Age=0;",
         (f"{_TEST_COOKIES}::test_sec_52_the_default_deletion_is_exactly_this",),
     ),

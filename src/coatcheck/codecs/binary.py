@@ -274,18 +274,19 @@ def _only_known(values: Iterable[Any], known: frozenset[type]) -> bool:
     In the path of every save: about a microsecond for a session of 500 bytes. Keys need no look,
     ormsgpack refuses all that are not exactly `str`.
     """
-    found = [values]
-    for group in found:  # which grows meanwhile
-        for value in group:
-            kind = kind_of(value)
-            if kind in known:
-                continue
-            if kind is dict:
-                found.append(value.values())
-            elif kind is list or kind is tuple:
-                found.append(value)
-            elif kind is not markup_type():
+    for value in values:
+        kind = kind_of(value)
+        if kind in known:
+            continue
+        # By recursion, which ends where a plain form contains itself.
+        if kind is dict:
+            if not _only_known(value.values(), known):
                 return False
+        elif kind is list or kind is tuple:
+            if not _only_known(value, known):
+                return False
+        elif kind is not markup_type():
+            return False
     return True
 
 

@@ -25,9 +25,7 @@ async def begin(visit: Visit) -> None:
     for _ in range(MAX_COLLISIONS):
         identity = visit.identity or runtime.signer.mint()
         sealing = None if runtime.sealer is None else runtime.sealer.fresh(identity)
-        record = fresh_record(runtime, identity, None, data, now, sealing)
-        if visit.expiry:
-            record = amended(visit, record)
+        record = amended(visit, fresh_record(runtime, identity, None, data, now, sealing))
         expires_at = record.slide(now)
         if await runtime.store.create(
             identity.handle, runtime.pack(record), expires_at=expires_at, user_id=None

@@ -65,6 +65,8 @@ async def open_visit(visit: Visit) -> None:
     if visit.runtime.get_now is not None:
         open_now(visit)
         return
+    if visit.candidates is None:
+        identify(visit)
     met: list[Met] = []
     try:
         for _, identity, _ in _to_be_asked(visit):
@@ -80,7 +82,7 @@ def open_now(visit: Visit) -> None:
     if visit.candidates is None:
         identify(visit)
     if not visit.verified:
-        visit.phase, visit.view = Phase.NEW, {}  # a visitor's, as it was made
+        visit.become_new()  # most visitors
         return
     get = visit.runtime.get_now
     if get is None:
@@ -175,8 +177,6 @@ def _judge(
 
 
 def _to_be_asked(visit: Visit) -> Sequence[Claim]:
-    if visit.candidates is None:
-        identify(visit)
     return visit.verified if len(visit.verified) <= MOST_ASKED else ()
 
 
@@ -210,7 +210,7 @@ def _choose(visit: Visit, met: Sequence[Met], *, late: bool = False) -> None:
     for claim, found in zip(claims, met, strict=False):
         if isinstance(found, Held):
             ambiguous = live is not None
-            live = claim, found
+            live, visit.carried = (claim, found), claim[0]
         elif isinstance(found, Former):
             weighed, late = _weighed(visit, met)
             _choose(visit, weighed, late=late)

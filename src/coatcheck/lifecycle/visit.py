@@ -150,7 +150,7 @@ class Visit:
         # The application's view: `base` is the view as last saved, `view` the live objects. A view
         # that is None was never decoded, and is unchanged, not empty. `codec` is the number of the
         # one that `base` is in: that of the record as loaded, which a newer one need not be in.
-        self.base = runtime.empty
+        self.base = b""
         self.codec = runtime.codec_number
         self.view: dict[str, Any] | None = None
         # What the application did.

@@ -31,12 +31,13 @@ GARBAGE_AFTER: Final = 120.0
 ADMISSION_GRACE: Final = 30.0
 """Seconds for which an index entry without a record is a session that is being created."""
 
-_is_handle: Final = re.compile(r"[0-9a-f]{32}").fullmatch
+is_key: Final = re.compile(r"[0-9a-f]{32}").fullmatch
+"""Says, by a match or `None`, whether a text can be a key."""
 
 
 def check_key(key: str) -> str:
     """Return `key` if it is 32 lower-case hex digits; else raise `ValueError` (CWE-22, CWE-89)."""
-    if not _is_handle(key):
+    if not is_key(key):
         raise ValueError("a store key is a session's handle: 32 lower-case hex digits")
     return key
 

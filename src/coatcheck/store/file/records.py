@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Final
 
 from coatcheck.clock import Clock
 from coatcheck.errors import CorruptRecord
@@ -18,10 +16,9 @@ from coatcheck.store.protocol import (
     Stored,
     Updated,
     UpdateOutcome,
+    is_key,
     make_stored,
 )
-
-_IS_KEY: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Records:
@@ -127,7 +124,7 @@ class Records:
 
     def is_damaged(self, name: str) -> bool:
         """Say whether a file has the name of a record and is none."""
-        if not _IS_KEY.fullmatch(name) or self._peek(name) is not None:
+        if not is_key(name) or self._peek(name) is not None:
             return False
         with self.folder.locked(name[:2]):
             try:
@@ -182,7 +179,7 @@ class Records:
 
     def _peek(self, name: str) -> Header | None:
         """Return the header of a record; `None` for whatever is none."""
-        if not _IS_KEY.fullmatch(name):
+        if not is_key(name):
             return None
         try:
             try:

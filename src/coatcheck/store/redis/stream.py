@@ -32,12 +32,14 @@ _hiredis: Final[Any] = hiredis
 _pack: Final[Callable[[Command], bytes]] = _hiredis.pack_command
 
 
-def hand_over(future: asyncio.Future[Reply], reply: Reply, loop: asyncio.AbstractEventLoop) -> None:
-    """Set a reply, and go on at once with the one task that awaits it, if no task is running.
+def _hand_over(
+    future: asyncio.Future[Reply], reply: Reply, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Set a reply, and go on at once with the one task that awaits it.
 
-    To wake it in the loop's next round, as a future does, costs a thirtieth of a request. The last
-    thing that a protocol does when it is called. Whoever does not say what he calls back, and
-    whoever has more than one to call, is left to the loop.
+    A future by itself wakes its task in the loop's next round. That is left to the loop where a
+    task is running, for no other can be entered within it; and for a future that has several to
+    call, or does not say whom.
     """
     callbacks: list[tuple[Any, Context]] = getattr(future, "_callbacks", None) or []
     if len(callbacks) != 1 or asyncio.current_task(loop) is not None:
@@ -99,7 +101,7 @@ class Wire(asyncio.Protocol):
         for future, reply in replies:
             if not future.done():
                 if alone:
-                    hand_over(future, reply, self._loop)
+                    _hand_over(future, reply, self._loop)
                 else:
                     future.set_result(reply)  # tasks go on in the order of their commands
 
