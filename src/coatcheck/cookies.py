@@ -99,7 +99,7 @@ class CookieTemplate:
     `__Host-Http-` need Secure, and turn `"auto"` into it.
     """
 
-    __slots__ = ("_deletion", "_head", "_max_age", "_room", "_tail", "name", "secure")
+    __slots__ = ("_deletion", "_head", "_max_age", "_tail", "name", "secure")
 
     name: str
     secure: Secure
@@ -136,7 +136,6 @@ class CookieTemplate:
             )
         if prefix and "Http" in prefix and not http_only:
             raise ConfigurationError(f"a {prefix} cookie is always httponly: leave httponly out")
-        self._room = PAIR_LIMIT - len(name)
         self._head = f"{name}="
         self._tail = "".join(
             (
@@ -158,7 +157,7 @@ class CookieTemplate:
         """
         if not _VALUE.fullmatch(value):
             raise ValueError("a cookie value is made of visible ASCII without , ; \\ and quotes")
-        if len(value) > self._room:
+        if len(self.name) + len(value) > PAIR_LIMIT:
             raise ValueError(
                 f"name and value of a cookie have at most {PAIR_LIMIT} octets together"
             )

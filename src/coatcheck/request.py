@@ -162,27 +162,20 @@ class WSGIHeaders:
 class ASGIHeaders:
     """`ResponseHeaders` over the header list of an ASGI message."""
 
-    __slots__ = ("_texts", "native")
+    __slots__ = ("native",)
 
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
         self.native = headers
-        self._texts: list[tuple[str, str]] | None = None
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        texts = self._texts
-        if texts is None:
-            texts = self._texts = [
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.native
-            ]
-        return iter((*texts,))
+        return iter(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.native]
+        )
 
     def add(self, name: str, value: str, /) -> None:
         self.native.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-        if self._texts is not None:
-            self._texts.append((name.lower(), value))
 
     def set(self, name: str, value: str, /) -> None:
-        self._texts = None
         wanted = name.lower().encode("latin-1")
         self.native[:] = [pair for pair in self.native if pair[0].lower() != wanted]
         self.native.append((wanted, value.encode("latin-1")))

@@ -262,8 +262,7 @@ class AsyncSession(BaseSession):
     def _open(self, visit: Visit) -> None:
         if self._failure is not None:
             raise self._failure
-        if visit.candidates is None:
-            identify(visit)
+        identify(visit)
         if visit.verified and not visit.runtime.opens_inline:
             raise SessionNotLoaded(
                 "this session is not loaded: write `await session.load()` before its first use, or"
@@ -286,8 +285,7 @@ class AsyncSession(BaseSession):
         if self._prepared is None:
             self._failure = None
             visit = self._new_visit()
-            if visit.candidates is None:
-                identify(visit)
+            identify(visit)
             if visit.verified:
                 try:
                     await open_visit(visit)

@@ -171,7 +171,7 @@ async def test_who_answers_after_returning_can_begin_no_session(tmp_path: Path) 
     store = make_store("async-sqlite", tmp_path, system_clock)
     middleware = ASGIMiddleware(app, secret=SECRET, store=store, purge="never")
     for cookie in (None, "other=1"):
-        await middleware(scope(cookie), None, None)  # type: ignore[arg-type]
+        assert await play(middleware, scope(cookie), [BODY]) == ([], None)
         with pytest.raises(ResponseStarted):
             kept.pop()["a"] = 1
 

@@ -10,7 +10,7 @@ from coatcheck.errors import SessionEnded, TooManySessions
 from coatcheck.events import KeyOverwritten
 from coatcheck.session import Session
 from coatcheck.testing.clock import ManualClock
-from tests.core.harness import Browser, Harness, put, sign_in
+from tests.core.harness import Browser, Exchange, Harness, put, sign_in
 
 ASKS: list[Callable[[Session], None]] = [
     lambda session: session.login("ann"),
@@ -58,15 +58,21 @@ def test_what_a_save_was_merged_with_passes_on(
     assert browser.saved() == {"a": "mine", "b": "theirs", "after": 1}
 
 
-@each_ask
-def test_what_is_overwritten_is_told_once(browser: Browser, ask: Callable[[Session], None]) -> None:
-    """However often the data was merged on the way."""
+def _overwriting(browser: Browser) -> Exchange:
+    """Return a request that has saved beside another, and is about to overwrite its `k`."""
     browser.visit(put(k=0, x=0))
     exchange = browser.begin()
     exchange.session["x"] = 1
     browser.visit(put(k="theirs"))
     exchange.session.save()
     exchange.session["k"] = "mine"
+    return exchange
+
+
+@each_ask
+def test_what_is_overwritten_is_told_once(browser: Browser, ask: Callable[[Session], None]) -> None:
+    """However often the data was merged on the way."""
+    exchange = _overwriting(browser)
     ask(exchange.session)
     browser.harness.store.before("update", lambda: browser.visit(put(other=1)))
     exchange.finish()
@@ -79,12 +85,7 @@ def test_a_sign_in_that_is_refused_overwrites_nothing() -> None:
     harness = Harness(max_sessions_per_user=1, evict="refuse")
     Browser(harness).visit(sign_in("ann"))
     browser = Browser(harness)
-    browser.visit(put(k=0, x=0))
-    exchange = browser.begin()
-    exchange.session["x"] = 1
-    browser.visit(put(k="theirs"))
-    exchange.session.save()
-    exchange.session["k"] = "mine"
+    exchange = _overwriting(browser)
     exchange.session.login("ann")
     with pytest.raises(TooManySessions):
         exchange.finish()

@@ -36,7 +36,9 @@ MOST_ASKED: Final = 2
 
 
 def identify(visit: Visit) -> None:
-    """Find the well-signed IDs that the client sent, without asking the store."""
+    """Find the well-signed IDs that the client sent, unless that is done; ask no store."""
+    if visit.candidates is not None:
+        return
     runtime = visit.runtime
     found = runtime.state.extract(visit.request) if visit.request is not None else None
     candidates: Sequence[str] = (found,) if isinstance(found, str) else found or ()
@@ -65,8 +67,7 @@ async def open_visit(visit: Visit) -> None:
     if visit.runtime.get_now is not None:
         open_now(visit)
         return
-    if visit.candidates is None:
-        identify(visit)
+    identify(visit)
     met: list[Met] = []
     try:
         for _, identity, _ in _to_be_asked(visit):
@@ -79,8 +80,7 @@ async def open_visit(visit: Visit) -> None:
 
 def open_now(visit: Visit) -> None:
     """Do the same where the store's `get` never suspends, or has nothing to be asked for."""
-    if visit.candidates is None:
-        identify(visit)
+    identify(visit)
     if not visit.verified:
         visit.become_new()  # most visitors
         return

@@ -73,7 +73,7 @@ class CookieState:
     `coatcheck` logger: mostly a proxy ends TLS and the server does not know.
     """
 
-    __slots__ = ("_cookie", "_examined", "_head", "_lone", "_name")
+    __slots__ = ("_cookie", "_examined", "_lone", "_name")
 
     vary: Sequence[str] = ("Cookie",)
     sends = True
@@ -93,7 +93,6 @@ class CookieState:
             raise ConfigurationError("expire and the option max_age are the same: give one of them")
         self._cookie = CookieTemplate(name, value_size=ID_LENGTH, **chosen)
         self._name = name
-        self._head = f"{name}="
         # Most clients send the one cookie, well formed, perhaps among others: one look is enough
         # where the name stands nowhere else. Whatever this does not fit is read the careful way.
         other = rf"(?:(?!{re.escape(name)})[^;= \t]+=[^;]*; )*"
@@ -156,13 +155,14 @@ class CookieState:
 
     def _send(self, headers: ResponseHeaders, cookie: str) -> None:
         """Add the cookie, in the place of any other of its name (RFC 6265bis, 4.1.1)."""
+        head = f"{self._name}="
         others = [
             value for name, value in headers if len(name) == 10 and name.lower() == "set-cookie"
         ]
-        rivals = others and [value for value in others if value.startswith(self._head)]
+        rivals = [value for value in others if value.startswith(head)] if others else ()
         if not rivals:
             headers.add("Set-Cookie", cookie)
-        elif any(has_form_of_id(one[len(self._head) :].partition(";")[0]) for one in rivals):
+        elif any(has_form_of_id(rival[len(head) :].partition(";")[0]) for rival in rivals):
             logger.warning(_RIVAL, self._name)
         else:
             headers.set("Set-Cookie", cookie)
